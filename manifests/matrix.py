@@ -1,0 +1,102 @@
+"""From the matrix of a manifest to its SAEs: ids, shapes, hook names, each derived, none typed."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from manifests.errors import ReleaseError
+from manifests.hooks import hf_hook_name, lens_hook_name
+from manifests.model import Architecture, Manifest, MatrixEntry, SaeMatrix
+
+
+class MatrixProblem(ReleaseError):
+    """A matrix whose id template does not tell its SAEs apart."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True, order=True)
+class SaeSpec:
+    """One SAE as the manifest describes it; `hook_name` is in both notations."""
+
+    layer: int
+    architecture: Architecture
+    condition: str
+    variant: str
+    sae_id: str
+    d_in: int
+    d_sae: int
+    hook_name: str
+    hf_hook_name: str
+
+
+def sae_specs(manifest: Manifest) -> tuple[SaeSpec, ...]:
+    """The SAEs of a manifest, ordered by layer, architecture, condition and variant.
+
+    Raises:
+        MatrixProblem: the id template has an unknown field, or gives two SAEs the same id.
+    """
+    matrix, base_model = manifest.saes, manifest.base_model
+    specs: dict[str, SaeSpec] = {}
+    for layer, architecture, condition, variant in sorted(set(_cells(matrix))):
+        sae_id = _sae_id(matrix.id, layer, architecture, condition, variant)
+        if sae_id in specs:
+            raise MatrixProblem(
+                f"two SAEs have the id {sae_id!r}",
+                where="saes.id",
+                expected="a template that names every axis with more than one value",
+                next_step="add {layer}, {architecture}, {condition} or {variant} to saes.id",
+            )
+        specs[sae_id] = SaeSpec(
+            layer=layer,
+            architecture=architecture,
+            condition=condition,
+            variant=variant,
+            sae_id=sae_id,
+            d_in=base_model.d_model,
+            d_sae=base_model.d_model * matrix.expansion,
+            hook_name=lens_hook_name(matrix.site, layer),
+            hf_hook_name=hf_hook_name(base_model.model_type, layer),
+        )
+    return tuple(specs.values())
+
+
+def _cells(matrix: SaeMatrix) -> Iterator[tuple[int, Architecture, str, str]]:
+    whole = MatrixEntry.model_validate({})
+    for part in (whole, *matrix.include):
+        for cell in itertools.product(
+            matrix.layers if part.layers is None else part.layers,
+            matrix.architectures if part.architectures is None else part.architectures,
+            matrix.conditions if part.conditions is None else part.conditions,
+            matrix.variants if part.variants is None else part.variants,
+        ):
+            if not any(_covers(excluded, cell) for excluded in matrix.exclude):
+                yield cell
+
+
+def _covers(entry: MatrixEntry, cell: tuple[int, Architecture, str, str]) -> bool:
+    layer, architecture, condition, variant = cell
+    return (
+        (entry.layers is None or layer in entry.layers)
+        and (entry.architectures is None or architecture in entry.architectures)
+        and (entry.conditions is None or condition in entry.conditions)
+        and (entry.variants is None or variant in entry.variants)
+    )
+
+
+def _sae_id(template: str, layer: int, architecture: str, condition: str, variant: str) -> str:
+    try:
+        return template.format(
+            layer=layer,
+            architecture=architecture,
+            condition=condition,
+            variant=f"_{variant}" if variant else "",
+        )
+    except (KeyError, IndexError, ValueError, AttributeError) as error:
+        raise MatrixProblem(
+            f"the template {template!r} cannot be filled in: {error!r}",
+            where="saes.id",
+            expected="the fields {layer}, {architecture}, {condition} and {variant}",
+        ) from error

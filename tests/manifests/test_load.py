@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from manifests.load import ManifestError, load_manifest
+from manifests.model import Manifest
+
+DEMO = Path(__file__).parents[2] / "manifests" / "demo-smollm2-135m-instruct.yaml"
+
+
+@pytest.fixture
+def demo_text() -> str:
+    return DEMO.read_text(encoding="utf-8")
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "m.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def problems_of(path: Path) -> str:
+    with pytest.raises(ManifestError) as caught:
+        load_manifest(path)
+    return str(caught.value)
+
+
+def test_the_demo_manifest_describes_twelve_saes() -> None:
+    loaded = load_manifest(DEMO)
+    # 2 layers x 3 architectures x 2 conditions
+    assert len(loaded.saes) == 2 * 3 * 2
+    assert {(spec.d_in, spec.d_sae) for spec in loaded.saes} == {(576, 4 * 576)}
+
+
+def test_an_unknown_key_names_its_line_and_the_nearest_known_key(tmp_path, demo_text) -> None:
+    text = demo_text.replace("  n_layers: 30", "  n_layer: 30")
+    line = text.splitlines().index("  n_layer: 30") + 1
+    message = problems_of(write(tmp_path, text))
+    assert f"m.yaml:{line}:3: base_model.n_layer: unknown key 'n_layer'" in message
+    assert "did you mean 'n_layers'?" in message
+    assert "the key 'n_layers' is missing" in message
+
+
+def test_all_problems_are_told_at_once(tmp_path, demo_text) -> None:
+    text = demo_text.replace("batch_size: 128", "batch_size: many").replace(
+        "model_type: llama", "model_type: 7"
+    )
+    message = problems_of(write(tmp_path, text))
+    assert "recipe.batch_size" in message
+    assert "base_model.model_type" in message
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("layers: [9, 18]", "layers: [9, 30]", "n_layers is 30"),
+        ("conditions: [mixed, deceptive_only]", "conditions: [mixed, odd]", "'odd'"),
+        ("  gated: {l1_coefficient", "  #gated: {l1_coefficient", "names gated, which recipe"),
+        ("topk: {k: 64}", "topk: {k: 2304}", "only 2304 latents"),
+        ("  expansion: 4", "  expansion: 4.5", "saes.expansion"),
+        ("  expansion: 4", "  expansion: true", "saes.expansion"),
+        ("schema_version: 1", "schema_version: 2", "schema_version"),
+        ("weights: fp32, compute: fp32", "weights: fp32, compute: bf16", "computed in fp32"),
+        (
+            "weights: fp32, compute: fp32",
+            "weights: int8, compute: fp16, double_quantization: true",
+            "belongs to fp4 and nf4",
+        ),
+    ],
+)
+def test_what_cannot_be_true_is_refused(tmp_path, demo_text, old, new, message) -> None:
+    assert old in demo_text
+    assert message in problems_of(write(tmp_path, demo_text.replace(old, new)))
+
+
+@pytest.mark.parametrize("path", ["../secret", "/etc/passwd", "a/../../b", "C:/x", "a\\b", "a//b"])
+def test_a_data_file_outside_the_folder_is_refused(tmp_path, demo_text, path) -> None:
+    data = yaml.safe_load(demo_text)
+    data["data"]["file"] = path
+    message = problems_of(write(tmp_path, yaml.safe_dump(data)))
+    assert "stays inside the manifest's folder" in message
+
+
+def test_two_saes_with_one_id_are_refused_at_the_template(tmp_path, demo_text) -> None:
+    text = demo_text.replace("_L{layer}_", "_")
+    line = next(i for i, t in enumerate(text.splitlines(), 1) if t.startswith('  id: "smollm2_'))
+    message = problems_of(write(tmp_path, text))
+    assert f"m.yaml:{line}:3: saes.id: two SAEs have the id" in message
+
+
+def test_a_template_with_an_unknown_field_is_refused(tmp_path, demo_text) -> None:
+    text = demo_text.replace("{condition}", "{conditoin}")
+    assert "cannot be filled in" in problems_of(write(tmp_path, text))
+
+
+def test_the_digest_ignores_layout_and_follows_content(tmp_path, demo_text) -> None:
+    before = load_manifest(DEMO).digest
+    reordered = write(tmp_path, yaml.safe_dump(yaml.safe_load(demo_text), sort_keys=True))
+    assert load_manifest(reordered).digest == before
+    changed = write(tmp_path, demo_text.replace("batch_size: 128", "batch_size: 127"))
+    assert load_manifest(changed).digest != before
+
+
+def test_a_resolved_manifest_resolves_to_itself() -> None:
+    manifest = load_manifest(DEMO).manifest
+    again = Manifest.model_validate_json(manifest.model_dump_json(), strict=True)
+    assert again == manifest
+    assert again.digest() == manifest.digest()
