@@ -1,0 +1,132 @@
+"""Faults do what they say, and the log shows what happened."""
+
+from __future__ import annotations
+
+import httpx2
+import pytest
+from huggingface_hub import CommitOperationAdd
+from huggingface_hub.errors import HfHubHTTPError
+
+from release.embedded_hub import Fault
+
+
+def commit(api, repo, content=b"1"):
+    return api.create_commit(repo, [CommitOperationAdd("a.txt", content)], commit_message="test")
+
+
+def commit_calls(hub, repo):
+    path = f"/api/models/{repo}/commit/main"
+    return [entry.status for entry in hub.requests() if entry.path == path]
+
+
+def test_a_release_is_one_commit_call(hub, hub_api, hub_repo):
+    files = [CommitOperationAdd(f"{number}.json", b"{}") for number in range(20)]
+    hub_api.create_commit(hub_repo, files, commit_message="release")
+    assert commit_calls(hub, hub_repo) == [200]
+
+
+def test_a_status_fault_answers_without_doing_anything(hub, hub_api, hub_repo):
+    head = hub_api.model_info(hub_repo).sha
+    hub.inject("status", method="POST", path="/commit/", status=503)
+    with pytest.raises(HfHubHTTPError) as caught:
+        commit(hub_api, hub_repo)
+    assert caught.value.response.status_code == 503
+    assert hub_api.model_info(hub_repo).sha == head
+    commit(hub_api, hub_repo)
+    assert commit_calls(hub, hub_repo) == [503, 200]
+
+
+def test_a_429_carries_the_headers_that_the_client_reads(hub, hub_api, hub_repo):
+    hub.inject("status", path="/commit/", status=429, seconds=7)
+    with pytest.raises(HfHubHTTPError, match="Retry after 7 seconds"):
+        commit(hub_api, hub_repo)
+
+
+def test_only_the_nth_request_fails(hub, hub_api, hub_repo):
+    hub.inject("status", path=f"{hub_repo}/commit/", nth=2, times=2)
+    commit(hub_api, hub_repo, b"1")
+    for _ in range(2):
+        with pytest.raises(HfHubHTTPError):
+            commit(hub_api, hub_repo, b"2")
+    commit(hub_api, hub_repo, b"2")
+    assert commit_calls(hub, hub_repo) == [200, 500, 500, 200]
+
+
+def test_a_drop_before_leaves_the_head(hub, hub_api, hub_repo):
+    head = hub_api.model_info(hub_repo).sha
+    hub.inject("drop_before", path="/commit/")
+    with pytest.raises(httpx2.RemoteProtocolError):
+        commit(hub_api, hub_repo)
+    assert hub_api.model_info(hub_repo).sha == head
+    assert commit_calls(hub, hub_repo) == [None]
+
+
+def test_a_drop_after_leaves_a_commit_that_the_client_does_not_know_of(hub, hub_api, hub_repo):
+    head = hub_api.model_info(hub_repo).sha
+    hub.inject("drop_after", path="/commit/")
+    with pytest.raises(httpx2.RemoteProtocolError):
+        commit(hub_api, hub_repo)
+    assert hub_api.model_info(hub_repo).sha != head
+    assert hub_api.list_repo_commits(hub_repo)[0].title == "test"
+
+
+def test_a_truncated_answer_ends_in_the_middle(hub, hub_repo):
+    hub.inject("truncate", path="/resolve/")
+    url = f"{hub.endpoint}/{hub_repo}/resolve/main/.gitattributes"
+    with httpx2.Client() as client, pytest.raises(httpx2.RemoteProtocolError):
+        client.get(url)
+
+
+def test_a_slow_answer_is_complete(hub, hub_api, hub_repo):
+    hub.inject("slow", path="/commit/", seconds=0.05)
+    made = commit(hub_api, hub_repo)
+    assert hub_api.model_info(hub_repo).sha == made.oid
+
+
+def test_another_process_sets_faults_and_reads_the_log_by_http(hub, hub_api, hub_repo):
+    admin = f"{hub.endpoint}/embedded-hub"
+    with httpx2.Client(headers={"Authorization": f"Bearer {hub.token}"}) as client:
+        before = len(hub.requests())
+        client.post(
+            f"{admin}/faults", json={"action": "status", "path": "/commit/", "status": 502}
+        ).raise_for_status()
+        with pytest.raises(HfHubHTTPError):
+            commit(hub_api, hub_repo)
+        entries = client.get(f"{admin}/requests", params={"since": before}).json()
+        assert [entry["status"] for entry in entries if "/commit/" in entry["path"]] == [502]
+        client.post(f"{admin}/faults", json=[{"action": "status", "path": "/commit/"}])
+        client.delete(f"{admin}/faults")
+        commit(hub_api, hub_repo)
+        wrong = client.post(f"{admin}/faults", json={"action": "explode"})
+        assert wrong.status_code == 400
+    with httpx2.Client() as anonymous:
+        assert anonymous.get(f"{admin}/requests").status_code == 401
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"action": "explode"},
+        {"action": "status", "status": 200},
+        {"action": "status", "nth": 0},
+        {"action": "status", "unknown": 1},
+        {"path": "x"},
+    ],
+)
+def test_a_fault_that_makes_no_sense_is_refused(options):
+    with pytest.raises(ValueError, match=r"."):
+        Fault.from_json(options)
+
+
+def test_the_log_holds_no_secrets(hub, hub_api, hub_repo, tmp_path):
+    commit(hub_api, hub_repo)
+    hub_api.upload_file(path_or_fileobj=b"\0w", path_in_repo="w.bin", repo_id=hub_repo)
+    hub_api.hf_hub_download(hub_repo, "w.bin", cache_dir=tmp_path)
+    assert any(entry.origin == "storage" for entry in hub.requests())
+    for entry in hub.requests():
+        assert "signature" not in entry.query
+        assert "hf_" not in entry.path + entry.query
+    log = (hub._root / "requests.jsonl").read_text(encoding="utf-8")
+    assert hub.token not in log
+    assert "signature" not in log
+    assert len(log.splitlines()) == len(hub.requests())
