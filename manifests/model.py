@@ -28,8 +28,17 @@ PrecisionName = Literal["fp32", "fp16", "bf16", "int8", "fp4", "nf4"]
 Label = Literal["deceptive", "honest", "ambiguous"]
 Pooling = Literal["last_token", "completion_mean"]
 
+
+def _as_the_hub_has_it(repo_id: str) -> str:
+    if "--" in repo_id or ".." in repo_id or repo_id.endswith(".git"):
+        raise ValueError("a repository id has no '--' or '..' and does not end in '.git'")
+    return repo_id
+
+
 RepoId = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}$")
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9]([\w.-]{0,94}[\w])?/[A-Za-z0-9]([\w.-]{0,94}[\w])?$"),
+    AfterValidator(_as_the_hub_has_it),
 ]
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]

@@ -1,0 +1,81 @@
+"""The command line: verbs, and the boundary where errors become messages and exit codes.
+
+Exit codes: 0 good; 1 a check failed, a stale head, drift; 2 usage or an unreadable manifest; 3 a
+required check was skipped or nothing was checked; 4 Hub or network; 70 a bug, with its traceback;
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from manifests.errors import ReleaseError
+from manifests.tool_version import tool_version
+from release import commands
+from release.console import make_streams_tolerant, say, show_error
+
+EXIT_BUG = 70
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="release",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Release sparse autoencoders on the Hugging Face Hub: described, remade, loaded, "
+    "measured, documented, pushed in one commit and read back.",
+)
+commands.register(app)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"sae-release {tool_version()}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _global_options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Hold the options that stand before the verb."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit code; `arguments` defaults to the process's own."""
+    make_streams_tolerant()
+    try:
+        result = app(args=arguments, standalone_mode=False, prog_name="release")
+    except ReleaseError as error:
+        show_error(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        say("interrupted; run the same command again to go on")
+        return EXIT_INTERRUPTED
+    except typer.Abort:
+        say("not done: the question was not answered with yes")
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output went away (`release ... | head`); there is nobody to tell, and
+        # the interpreter must not try to flush into the closed pipe at exit.
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+        return 0
+    except Exception as error:  # noqa: BLE001 - the one boundary: a bug keeps its traceback
+        usage_exit_code = getattr(error, "exit_code", None)
+        if usage_exit_code is not None and hasattr(error, "show"):
+            error.show()
+            return int(usage_exit_code)
+        traceback.print_exc()
+        say("this is a bug in sae-release; please report it with the lines above")
+        return EXIT_BUG
+    return result if isinstance(result, int) else 0

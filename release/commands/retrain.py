@@ -1,0 +1,32 @@
+"""`release retrain MANIFEST`: make the weights from the manifest."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from release.options import DEFAULT_BUILD, BaseModelOption, BuildOption, ManifestArgument
+
+
+def retrain(
+    manifest: ManifestArgument,
+    build: BuildOption = DEFAULT_BUILD,
+    base_model: BaseModelOption = None,
+    device: Annotated[str, typer.Option(help="Where to train: cpu, cuda, cuda:1.")] = "cpu",
+) -> None:
+    """Capture activations and train every SAE of the manifest that is not trained yet.
+
+    Example: release retrain manifests/demo-smollm2-135m-instruct.yaml
+    """
+    from manifests.build_folder import BuildFolder
+    from manifests.load import load_manifest
+    from release.console import TerminalProgress, show
+    from retrain.stage import retrain as retrain_stage
+
+    loaded = load_manifest(manifest)
+    folder = BuildFolder(build / loaded.name)
+    retrain_stage(loaded, folder, device=device, base_model=base_model, progress=TerminalProgress())
+    show(
+        f"{len(loaded.saes)} SAEs lie under {folder.repository}. Next: release validate {manifest}"
+    )

@@ -1,0 +1,89 @@
+"""`release run MANIFEST`: the whole pipeline, from the manifest to a release that was read back."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from typing import Annotated
+
+import typer
+
+from release.options import (
+    DEFAULT_BUILD,
+    BaseModelOption,
+    BuildOption,
+    HubOption,
+    ManifestArgument,
+)
+
+
+def run(
+    manifest: ManifestArgument,
+    hub: HubOption = None,
+    build: BuildOption = DEFAULT_BUILD,
+    base_model: BaseModelOption = None,
+    device: Annotated[str, typer.Option(help="Where to train: cpu, cuda, cuda:1.")] = "cpu",
+    public: Annotated[
+        bool,
+        typer.Option("--public", help="Create the repository public (private otherwise)."),
+    ] = False,
+) -> int:
+    """Train, validate, render and push one manifest, then validate what is on the Hub.
+
+    Example: release run manifests/demo-smollm2-135m-instruct.yaml --hub embedded
+    """
+    from manifests.build_folder import BuildFolder
+    from manifests.load import load_manifest
+    from release.console import TerminalProgress, say, show, show_report
+    from release.hub_connection import connect
+    from release.pipeline import make_and_check, publish
+
+    started = time.monotonic()
+    loaded = load_manifest(manifest)
+    folder = BuildFolder(build / loaded.name)
+    progress = TerminalProgress()
+    with connect(hub, build=build) as connection:
+        report = make_and_check(
+            loaded, folder, device=device, base_model=base_model, progress=progress
+        )
+        show_report(report, next_command="the card is rendered and pushed now")
+        released = publish(
+            loaded,
+            folder,
+            report,
+            connection,
+            # Loopback is nobody else's to see; elsewhere a release starts private.
+            public=public or connection.is_embedded,
+            progress=progress,
+        )
+        receipt = released.receipt
+        validate_line = f"release validate {receipt.repo_id}@{receipt.commit} --tier load"
+        say(f"\n$ {validate_line}")
+        exit_code = _validate_as_a_user(receipt.repo_id, receipt.commit, connection.endpoint)
+    verdict = "and the Hub's copy validates" if exit_code == 0 else "BUT the Hub's copy FAILS"
+    commits = f"{receipt.n_commits} commit" + ("" if receipt.n_commits == 1 else "s")
+    show(
+        f"\nReleased {receipt.repo_id}: {len(loaded.saes)} SAEs, {receipt.n_files} files, "
+        f"{commits} (head {receipt.commit[:12]}), every sha256 read back, {verdict} "
+        f"({time.monotonic() - started:.0f} s)."
+    )
+    if connection.is_embedded:
+        show(
+            "Look at it again:\n"
+            f"  release hub serve --root {build / 'hub'} --port 8790\n"
+            f"  release validate {receipt.repo_id} --hub http://127.0.0.1:8790 --tier load"
+        )
+    return exit_code
+
+
+def _validate_as_a_user(repo_id: str, commit: str, endpoint: str) -> int:
+    """Validate the release in a process of its own, without our token or our imports."""
+    command = [
+        *(sys.executable, "-m", "release", "validate", f"{repo_id}@{commit}"),
+        *("--hub", endpoint, "--tier", "load"),
+    ]
+    sys.stdout.flush()
+    environment = os.environ | {"HF_ENDPOINT": endpoint}
+    return subprocess.run(command, env=environment, check=False).returncode  # noqa: S603

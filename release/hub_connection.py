@@ -1,0 +1,83 @@
+"""Which Hub a command talks to, with which token, and what its errors mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from manifests.errors import UsageError
+from validators.hub_repository import hub_errors
+from validators.repository import HubUnavailable
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+EMBEDDED = "embedded"
+
+
+@dataclass(frozen=True)
+class HubConnection:
+    """A Hub's address and the token to use there, which is never printed."""
+
+    endpoint: str
+    token: str | None = field(repr=False)
+    is_embedded: bool = False
+
+    def api(self) -> HfApi:
+        """The real client, bound to this Hub and this token."""
+        from huggingface_hub import HfApi
+
+        # token=False keeps the client from sending a saved token of another Hub.
+        return HfApi(endpoint=self.endpoint, token=self.token or False)
+
+
+@contextmanager
+def connect(hub: str | None, *, build: Path) -> Iterator[HubConnection]:
+    """The Hub that `--hub` names, started first when it is the embedded one.
+
+    Args:
+        hub: a URL, `embedded`, or None for huggingface_hub's own default (`HF_ENDPOINT`).
+        build: the build folder; the embedded Hub keeps its state in `hub/` below it.
+
+    Raises:
+        UsageError: `hub` is neither a URL nor `embedded`.
+        PortInUse, HubRootInUse: the embedded Hub cannot be started.
+    """
+    if hub == EMBEDDED:
+        from release.embedded_hub import EmbeddedHub
+
+        with EmbeddedHub(build / "hub") as embedded:
+            yield HubConnection(embedded.endpoint, embedded.token, is_embedded=True)
+        return
+    from huggingface_hub import constants, get_token
+
+    if hub is not None and not hub.startswith(("http://", "https://")):
+        raise UsageError(
+            f"--hub got {hub!r}",
+            expected="a URL such as https://huggingface.co, or the word embedded",
+        )
+    yield HubConnection((hub or constants.ENDPOINT).rstrip("/"), get_token())
+
+
+@contextmanager
+def hub_errors_explained(doing: str, connection: HubConnection) -> Iterator[None]:
+    """Turn the client's errors into ones that say what was being done, where, and what to do.
+
+    Raises:
+        HubUnavailable: any error of the Hub's client or of the network inside the block.
+    """
+    where = f"{doing} at {connection.endpoint}"
+    try:
+        with hub_errors(where, endpoint=connection.endpoint):
+            yield
+    except RuntimeError as error:
+        # hf_xet reports what goes wrong on its way to the store as a RuntimeError.
+        raise HubUnavailable(
+            f"the upload broke off: {' '.join(str(error).split())[:200]}",
+            where=where,
+            expected="a store that takes the files",
+            next_step="run the same command again; what has arrived is not sent twice",
+        ) from error

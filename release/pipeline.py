@@ -1,0 +1,70 @@
+"""The whole way of one manifest: retrain, validate, render, push. Each stage skips what is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cards.stage import render
+from manifests.build_folder import BuildFolder
+from manifests.errors import ReleaseError
+from manifests.load import LoadedManifest
+from manifests.progress import Progress
+from release.hub_connection import HubConnection
+from release.push import Receipt, push
+from retrain.stage import retrain
+from validators.report import Report
+from validators.stage import validate_build
+
+
+class ChecksFailed(ReleaseError):
+    """The pipeline stops before the card, since a check failed."""
+
+
+@dataclass(frozen=True)
+class Released:
+    """What a run of the whole pipeline ended with."""
+
+    report: Report
+    receipt: Receipt
+
+
+def make_and_check(
+    loaded: LoadedManifest,
+    build: BuildFolder,
+    *,
+    device: str,
+    base_model: str | None,
+    progress: Progress,
+) -> Report:
+    """Train what is missing and check everything, up to the report."""
+    retrain(loaded, build, device=device, base_model=base_model, progress=progress)
+    return validate_build(
+        loaded, build, tier="activations", base_model=base_model, progress=progress
+    )
+
+
+def publish(
+    loaded: LoadedManifest,
+    build: BuildFolder,
+    report: Report,
+    connection: HubConnection,
+    *,
+    public: bool,
+    progress: Progress,
+) -> Released:
+    """Render the card from a good report, push, and read back.
+
+    Raises:
+        ChecksFailed: the report has a failure; no card is rendered and nothing is sent.
+    """
+    n_failed = report.checks.count("failed", "crashed") if report.checks else 0
+    if n_failed:
+        raise ChecksFailed(
+            f"{n_failed} checks failed, so nothing was pushed",
+            where=loaded.manifest.repo_id,
+            expected="a release without failures",
+            next_step="mend what the failures above name, then run the same command again",
+        )
+    render(loaded, build, progress=progress)
+    receipt = push(loaded, build, connection, public=public, progress=progress)
+    return Released(report, receipt)
