@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from manifests.errors import ReleaseError
 from manifests.hooks import hf_hook_name, lens_hook_name
 from manifests.model import Architecture, Manifest, MatrixEntry, SaeMatrix
+
+
+_FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 
 
 class MatrixProblem(ReleaseError):
@@ -87,8 +91,9 @@ def _covers(entry: MatrixEntry, cell: tuple[int, Architecture, str, str]) -> boo
 
 
 def _sae_id(template: str, layer: int, architecture: str, condition: str, variant: str) -> str:
+    """Fill in the template; the id names a folder, so it may hold no separator and no space."""
     try:
-        return template.format(
+        sae_id = template.format(
             layer=layer,
             architecture=architecture,
             condition=condition,
@@ -100,3 +105,10 @@ def _sae_id(template: str, layer: int, architecture: str, condition: str, varian
             where="saes.id",
             expected="the fields {layer}, {architecture}, {condition} and {variant}",
         ) from error
+    if not _FOLDER_NAME.fullmatch(sae_id):
+        raise MatrixProblem(
+            f"the template gives the id {sae_id!r:.120}",
+            where="saes.id",
+            expected="letters, digits, '.', '_' and '-', at most 96 of them",
+        )
+    return sae_id

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,14 +11,46 @@ from release.options import BaseModelOption, ManifestArgument
 
 def sample(
     manifest: ManifestArgument,
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Where to write; default: the manifest's data.file."),
-    ] = None,
     base_model: BaseModelOption = None,
+    device: Annotated[str, typer.Option(help="Where to sample: cpu, cuda, cuda:1.")] = "cpu",
 ) -> None:
     """Sample completions of the manifest's scenarios and label them by its keyword rule.
 
+    Writes the manifest's data.file and prints the sha256 that belongs into the manifest.
+
     Example: release sample manifests/demo-smollm2-135m-instruct.yaml
     """
-    raise SystemExit(f"{manifest} {out} {base_model}")
+    from rich.table import Table
+
+    from manifests.load import load_manifest
+    from release.console import TerminalProgress, show
+    from retrain.sampling import sample as sample_completions
+
+    loaded = load_manifest(manifest)
+    summary = sample_completions(
+        loaded, progress=TerminalProgress(), base_model=base_model, device=device
+    )
+    table = Table("scenario", box=None, pad_edge=False)
+    for column in ("deceptive", "honest", "ambiguous", "near-duplicates"):
+        table.add_column(column, justify="right")
+    table.add_column("kept")
+    for counts in summary.scenarios:
+        table.add_row(
+            counts.scenario,
+            str(counts.deceptive),
+            str(counts.honest),
+            str(counts.ambiguous),
+            str(counts.near_duplicates),
+            "yes" if counts.is_kept else "no",
+        )
+    n_decisive = sum(c.deceptive + c.honest for c in summary.scenarios if c.is_kept)
+    next_step = (
+        "The manifest names this file already."
+        if summary.is_stated_in_manifest
+        else f"Next: put sha256: {summary.sha256} under data in {manifest}."
+    )
+    show(
+        table,
+        f"{summary.n_rows} rows, {n_decisive} of them decisive, in {summary.path} "
+        f"({summary.seconds:.0f} s). {next_step}",
+    )

@@ -96,6 +96,12 @@ def test_a_template_with_an_unknown_field_is_refused(tmp_path, demo_text) -> Non
     assert "cannot be filled in" in problems_of(write(tmp_path, text))
 
 
+@pytest.mark.parametrize("prefix", ["../x", "a/b", "a b", ".x", "x" * 90, "{layer.__class__}"])
+def test_an_id_that_is_no_folder_name_is_refused(tmp_path, demo_text, prefix) -> None:
+    message = problems_of(write(tmp_path, demo_text.replace('id: "smollm2', f'id: "{prefix}')))
+    assert "saes.id: the template" in message
+
+
 def test_the_digest_ignores_layout_and_follows_content(tmp_path, demo_text) -> None:
     before = load_manifest(DEMO).digest
     reordered = write(tmp_path, yaml.safe_dump(yaml.safe_load(demo_text), sort_keys=True))

@@ -1,0 +1,133 @@
+"""What the templates may print: frozen values, each computed here or in the modules beside.
+
+Templates choose words and order; they compute nothing. A number reaches them as `Markdown`, written
+by `cards.numbers`, or as an int that names something (a layer, a seed).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cards.architectures import ARCHITECTURES, ArchitectureFacts
+from cards.data_facts import DataFacts, data_facts
+from cards.escaping import Markdown
+from cards.front_matter import front_matter
+from cards.limitations import Limitations, limitations
+from cards.loading_facts import LoadingFacts, loading_facts
+from cards.numbers import percent
+from cards.results import Results, results
+from cards.sources import Sources
+from cards.training_facts import TrainingFacts, training_facts
+from manifests.hooks import depth_percent, hf_hook_name, lens_hook_name
+from manifests.model import BaseModelSpec
+
+
+@dataclass(frozen=True)
+class LayerFacts:
+    """One layer that has SAEs, in both hook notations; `depth` is the share of blocks passed."""
+
+    layer: int
+    depth: Markdown
+    hook_name: str
+    hf_hook_name: str
+    n_saes: int
+
+
+@dataclass(frozen=True)
+class Contents:
+    """How many SAEs there are and of which kinds."""
+
+    n_saes: int
+    layers: tuple[LayerFacts, ...]
+    architectures: tuple[ArchitectureFacts, ...]
+    variants: tuple[str, ...]
+    d_in: int
+    d_sae: int
+    expansion: int
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """By what the card can be traced back: hex SHA-256 digests and versions."""
+
+    tool_version: str
+    manifest_digest: str
+    report_digest: str
+    training_digest: str
+
+
+@dataclass(frozen=True)
+class CardContext:
+    """Everything on a card."""
+
+    front_matter: Markdown
+    title: str
+    summary: str
+    repo_id: str
+    license: str
+    base_model: BaseModelSpec
+    contents: Contents
+    data: DataFacts
+    training: TrainingFacts
+    results: Results
+    loading: LoadingFacts
+    limitations: Limitations
+    provenance: Provenance
+
+
+def card_context(sources: Sources) -> CardContext:
+    """The context of one card; equal sources give an equal context.
+
+    Raises:
+        MissingMetric: the report lacks a number that the card prints.
+        UnknownLicense: the Hub does not know the manifest's license id.
+    """
+    manifest = sources.loaded.manifest
+    measured = results(sources)
+    return CardContext(
+        front_matter=front_matter(sources),
+        title=manifest.title,
+        summary=manifest.summary,
+        repo_id=manifest.repo_id,
+        license=manifest.license,
+        base_model=manifest.base_model,
+        contents=_contents(sources),
+        data=data_facts(sources),
+        training=training_facts(sources),
+        results=measured,
+        loading=loading_facts(sources),
+        limitations=limitations(sources),
+        provenance=Provenance(
+            tool_version=sources.tool_version,
+            manifest_digest=sources.loaded.digest,
+            report_digest=sources.report_digest,
+            training_digest=sources.training_digest,
+        ),
+    )
+
+
+def _contents(sources: Sources) -> Contents:
+    specs, manifest = sources.loaded.saes, sources.loaded.manifest
+    base_model = manifest.base_model
+    layers = sorted({spec.layer for spec in specs})
+    architectures = {spec.architecture for spec in specs}
+    return Contents(
+        n_saes=len(specs),
+        layers=tuple(
+            LayerFacts(
+                layer=layer,
+                depth=percent(depth_percent(layer, base_model.n_layers)),
+                hook_name=lens_hook_name(manifest.saes.site, layer),
+                hf_hook_name=hf_hook_name(base_model.model_type, layer),
+                n_saes=sum(spec.layer == layer for spec in specs),
+            )
+            for layer in layers
+        ),
+        architectures=tuple(
+            facts for name, facts in ARCHITECTURES.items() if name in architectures
+        ),
+        variants=tuple(sorted({spec.variant for spec in specs if spec.variant})),
+        d_in=base_model.d_model,
+        d_sae=base_model.d_model * manifest.saes.expansion,
+        expansion=manifest.saes.expansion,
+    )

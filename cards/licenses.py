@@ -1,0 +1,114 @@
+"""License ids that the Hub knows; another one is shown there as an error in the card's metadata.
+
+Source: the Hub's documentation, "Licenses" (docs/hub/repositories-licenses), 2026.
+"""
+
+from __future__ import annotations
+
+from manifests.errors import ReleaseError
+
+HUB_LICENSES = frozenset(
+    {
+        "afl-3.0",
+        "agpl-3.0",
+        "apache-2.0",
+        "apple-amlr",
+        "apple-ascl",
+        "artistic-2.0",
+        "bigcode-openrail-m",
+        "bigscience-bloom-rail-1.0",
+        "bigscience-openrail-m",
+        "bsd",
+        "bsd-2-clause",
+        "bsd-3-clause",
+        "bsd-3-clause-clear",
+        "bsl-1.0",
+        "c-uda",
+        "cc",
+        "cc-by-2.0",
+        "cc-by-2.5",
+        "cc-by-3.0",
+        "cc-by-4.0",
+        "cc-by-nc-2.0",
+        "cc-by-nc-3.0",
+        "cc-by-nc-4.0",
+        "cc-by-nc-nd-3.0",
+        "cc-by-nc-nd-4.0",
+        "cc-by-nc-sa-2.0",
+        "cc-by-nc-sa-3.0",
+        "cc-by-nc-sa-4.0",
+        "cc-by-nd-4.0",
+        "cc-by-sa-3.0",
+        "cc-by-sa-4.0",
+        "cc0-1.0",
+        "cdla-permissive-1.0",
+        "cdla-permissive-2.0",
+        "cdla-sharing-1.0",
+        "creativeml-openrail-m",
+        "deepfloyd-if-license",
+        "ecl-2.0",
+        "epl-1.0",
+        "epl-2.0",
+        "etalab-2.0",
+        "eupl-1.1",
+        "eupl-1.2",
+        "gemma",
+        "gfdl",
+        "gpl",
+        "gpl-2.0",
+        "gpl-3.0",
+        "h-research",
+        "intel-research",
+        "isc",
+        "lgpl",
+        "lgpl-2.1",
+        "lgpl-3.0",
+        "lgpl-lr",
+        "llama2",
+        "llama3",
+        "llama3.1",
+        "llama3.2",
+        "llama3.3",
+        "llama4",
+        "lppl-1.3c",
+        "mit",
+        "mpl-2.0",
+        "ms-pl",
+        "ncsa",
+        "odbl",
+        "odc-by",
+        "ofl-1.1",
+        "openrail",
+        "openrail++",
+        "osl-3.0",
+        "other",
+        "pddl",
+        "postgresql",
+        "unknown",
+        "unlicense",
+        "wtfpl",
+        "zlib",
+    }
+)
+
+
+class UnknownLicense(ReleaseError):
+    """A license id that is not on the Hub's list."""
+
+    exit_code = 2
+
+
+def hub_license(license_id: str) -> str:
+    """The id, if the Hub knows it.
+
+    Raises:
+        UnknownLicense: it does not.
+    """
+    if license_id not in HUB_LICENSES:
+        raise UnknownLicense(
+            f"the license {license_id!r} is not on the Hub's list",
+            where="license",
+            expected="an id such as apache-2.0, mit or cc-by-4.0, in lower case",
+            next_step="choose one from https://huggingface.co/docs/hub/repositories-licenses",
+        )
+    return license_id

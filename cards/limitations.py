@@ -1,0 +1,134 @@
+"""Limits that follow from the manifest, the report and the training record, beside the author's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cards import numbers
+from cards.escaping import Markdown
+from cards.metrics import DEAD_FRACTION, MAIN_TABLE, THRESHOLD_MOVED, measurement
+from cards.sources import Sources
+from manifests.model import Caveat, PackagedWeights
+from validators.report import Outcome
+
+# At this share of latents that never fired, the card says so in words as well as in the table.
+MOSTLY_DEAD = 0.5
+
+
+@dataclass(frozen=True)
+class DeadLatents:
+    """An SAE most of whose latents fired on none of the `n` held-out vectors."""
+
+    sae_id: str
+    share: Markdown
+    n: Markdown
+
+
+@dataclass(frozen=True)
+class FewVectors:
+    """A condition with fewer training vectors than its SAEs have latents."""
+
+    condition: str
+    n_train: Markdown
+
+
+@dataclass(frozen=True)
+class NotMeasured:
+    """A metric without a value, and why."""
+
+    sae_id: str
+    metric: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class CheckCase:
+    """What one check found on one SAE or file, or on the `repository`."""
+
+    subject: str
+    found: str
+
+
+@dataclass(frozen=True)
+class CheckFindings:
+    """One check that did not pass, with everything it did not pass on."""
+
+    code: str
+    outcome: str
+    title: str
+    cases: tuple[CheckCase, ...]
+
+
+@dataclass(frozen=True)
+class Limitations:
+    """What the card lists under limitations; an empty tuple leaves its item out."""
+
+    caveats: tuple[Caveat, ...]
+    mostly_dead_share: Markdown
+    mostly_dead: tuple[DeadLatents, ...]
+    few_vectors: tuple[FewVectors, ...]
+    d_sae: Markdown
+    not_measured: tuple[NotMeasured, ...]
+    checks_with_findings: tuple[CheckFindings, ...]
+    n_checks_passed: int
+    package: PackagedWeights | None
+
+
+def limitations(sources: Sources) -> Limitations:
+    """Collect the limits, each list in the manifest's or the report's order.
+
+    Raises:
+        MissingMetric: the report lacks a metric that they rest on.
+    """
+    manifest = sources.loaded.manifest
+    d_sae = manifest.base_model.d_model * manifest.saes.expansion
+    return Limitations(
+        caveats=manifest.caveats,
+        mostly_dead_share=numbers.share(MOSTLY_DEAD),
+        mostly_dead=_mostly_dead(sources),
+        few_vectors=_few_vectors(sources, d_sae),
+        d_sae=numbers.count(d_sae),
+        not_measured=_not_measured(sources),
+        checks_with_findings=_checks_with_findings(sources.checks.outcomes),
+        n_checks_passed=sources.checks.count("passed"),
+        package=manifest.base_model.package,
+    )
+
+
+def _checks_with_findings(outcomes: tuple[Outcome, ...]) -> tuple[CheckFindings, ...]:
+    cases: dict[tuple[str, str, str], list[CheckCase]] = {}
+    for outcome in outcomes:
+        if outcome.outcome in ("failed", "crashed", "warned", "skipped"):
+            key = (outcome.code, outcome.outcome, outcome.title)
+            case = CheckCase(outcome.subject or "repository", outcome.found)
+            cases.setdefault(key, []).append(case)
+    return tuple(CheckFindings(*key, tuple(found)) for key, found in sorted(cases.items()))
+
+
+def _mostly_dead(sources: Sources) -> tuple[DeadLatents, ...]:
+    found = []
+    for spec in sources.loaded.saes:
+        dead = measurement(sources.report, spec.sae_id, DEAD_FRACTION)
+        if dead.value is not None and dead.value >= MOSTLY_DEAD:
+            found.append(DeadLatents(spec.sae_id, numbers.share(dead.value), numbers.count(dead.n)))
+    return tuple(found)
+
+
+def _few_vectors(sources: Sources, d_sae: int) -> tuple[FewVectors, ...]:
+    counts = sources.measurements.n_vectors
+    return tuple(
+        FewVectors(condition, numbers.count(counts[condition]["train"]))
+        for condition in sorted({spec.condition for spec in sources.loaded.saes})
+        if counts[condition]["train"] < d_sae
+    )
+
+
+def _not_measured(sources: Sources) -> tuple[NotMeasured, ...]:
+    found = []
+    for spec in sources.loaded.saes:
+        thresholds = (THRESHOLD_MOVED,) if spec.architecture == "jumprelu" else ()
+        for metric in (*MAIN_TABLE, *thresholds):
+            measured = measurement(sources.report, spec.sae_id, metric)
+            if measured.reason is not None:
+                found.append(NotMeasured(spec.sae_id, metric.name, measured.reason))
+    return tuple(found)

@@ -1,0 +1,60 @@
+"""config.json at the repository's root: which SAEs there are, where they hook, their digests.
+
+The Hub counts a download when this file is asked for; without it, a repository of SAEs whose
+configurations lie in folders shows none.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cards.sources import Sources
+from manifests.build_folder import SAE_CONFIG, SAE_WEIGHTS
+from manifests.hooks import depth_percent
+from manifests.matrix import SaeSpec
+
+FORMAT = "sae-release.index/1"
+
+
+def root_index(sources: Sources) -> dict[str, Any]:
+    """The index as JSON values.
+
+    It has no `model_type` at its top: a repository of SAEs is no model that transformers loads.
+    """
+    manifest = sources.loaded.manifest
+    return {
+        "format": FORMAT,
+        "repo_id": manifest.repo_id,
+        "library_name": "saelens",
+        "base_model": {
+            "id": manifest.base_model.id,
+            "revision": manifest.base_model.revision,
+            "model_type": manifest.base_model.model_type,
+            "n_layers": manifest.base_model.n_layers,
+        },
+        "hook_notation": {
+            "hook_name": "TransformerLens",
+            "hf_hook_name": "path of the transformers module whose output is read",
+        },
+        "pooling": manifest.data.pooling,
+        "saes": [_entry(sources, spec) for spec in sources.loaded.saes],
+    }
+
+
+def _entry(sources: Sources, spec: SaeSpec) -> dict[str, Any]:
+    files = sources.training.saes[spec.sae_id].files
+    return {
+        "sae_id": spec.sae_id,
+        "architecture": spec.architecture,
+        "layer": spec.layer,
+        "depth_percent": round(
+            depth_percent(spec.layer, sources.loaded.manifest.base_model.n_layers), 1
+        ),
+        "condition": spec.condition,
+        "variant": spec.variant or None,
+        "d_in": spec.d_in,
+        "d_sae": spec.d_sae,
+        "hook_name": spec.hook_name,
+        "hf_hook_name": spec.hf_hook_name,
+        "sha256": {name: files[name] for name in (SAE_CONFIG, SAE_WEIGHTS)},
+    }

@@ -1,0 +1,106 @@
+"""The stage `render`: what a build measured -> README.md, root index, manifest.json, card.json.
+
+`rendered_files` is pure: equal sources give equal bytes on every machine.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from pathlib import Path
+from typing import Any
+
+from cards.context import card_context
+from cards.root_index import root_index
+from cards.sources import Sources, read_sources
+from cards.templating import render_template
+from manifests.build_folder import BuildFolder, write_atomically
+from manifests.digests import bytes_sha256
+from manifests.load import LoadedManifest
+from manifests.progress import Progress
+
+FORMAT = "sae-release.card/1"
+README = "README.md"
+ROOT_INDEX = "config.json"
+TEMPLATE = "multi_sae.md.j2"
+
+
+def render(loaded: LoadedManifest, build: BuildFolder, *, progress: Progress) -> tuple[Path, ...]:
+    """Render a build's card and index, leaving files that are right already untouched.
+
+    Returns:
+        All rendered files, written or not, README.md first.
+
+    Raises:
+        UnreadableReport, UnreadableTrainingRecord: a source is missing or damaged.
+        SourcesDisagree: report, training record and manifest are not of the same weights.
+        MissingMetric: the report lacks a number that the card prints.
+        TemplateProblem: a template names what is not there.
+    """
+    files = rendered_files(read_sources(loaded, build))
+    with progress.task("Rendering the card", total=len(files)) as task:
+        for path_in_repo, content in files.items():
+            path = build.repository / path_in_repo
+            if path.is_file() and path.read_bytes() == content:
+                progress.note(f"{path_in_repo} is up to date")
+            else:
+                write_atomically(path, content)
+                progress.note(f"{path_in_repo} written")
+            task.advance()
+    return tuple(build.repository / path_in_repo for path_in_repo in files)
+
+
+def stale_files(loaded: LoadedManifest, build: BuildFolder) -> dict[str, str]:
+    """The rendered files of a build that differ from what `render` would write now.
+
+    Returns:
+        path_in_repo -> unified diff from what lies there to what would be rendered.
+
+    Raises:
+        ReleaseError: as `render`.
+    """
+    stale = {}
+    for path_in_repo, content in rendered_files(read_sources(loaded, build)).items():
+        path = build.repository / path_in_repo
+        on_disk = path.read_bytes() if path.is_file() else b""
+        if on_disk != content:
+            stale[path_in_repo] = _diff(path_in_repo, on_disk, content)
+    return stale
+
+
+def rendered_files(sources: Sources) -> dict[str, bytes]:
+    """All files of a card by path_in_repo; `card.json` comes last and has the others' SHA-256."""
+    manifest = sources.loaded.manifest
+    files = {
+        README: render_template(TEMPLATE, card_context(sources)).encode("utf-8"),
+        ROOT_INDEX: _json(root_index(sources)),
+        "manifest.json": _json(manifest.resolved(), sort_keys=True),
+    }
+    files["card.json"] = _json(
+        {
+            "format": FORMAT,
+            "tool_version": sources.tool_version,
+            "manifest_digest": sources.loaded.digest,
+            "report_digest": sources.report_digest,
+            "training_digest": sources.training_digest,
+            "template": TEMPLATE,
+            "files": {path: bytes_sha256(content) for path, content in files.items()},
+        }
+    )
+    return files
+
+
+def _json(value: Any, *, sort_keys: bool = False) -> bytes:
+    text = json.dumps(value, indent=2, sort_keys=sort_keys, ensure_ascii=False, allow_nan=False)
+    return (text + "\n").encode("utf-8")
+
+
+def _diff(path_in_repo: str, on_disk: bytes, content: bytes) -> str:
+    """A unified diff; bytes that are not UTF-8 are shown as backslash escapes."""
+    lines = difflib.unified_diff(
+        on_disk.decode("utf-8", "backslashreplace").splitlines(keepends=True),
+        content.decode("utf-8").splitlines(keepends=True),
+        fromfile=f"{path_in_repo} (on disk)",
+        tofile=f"{path_in_repo} (rendered now)",
+    )
+    return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)

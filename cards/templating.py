@@ -1,0 +1,87 @@
+"""Jinja in a sandbox, in which a name that is missing or a value without a form stops the card."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from jinja2 import PackageLoader, StrictUndefined, TemplateError, Undefined
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from cards.context import CardContext
+from cards.escaping import Markdown, code_span, code_spans, markdown_text, python_literal
+from cards.numbers import count, counted
+from manifests.errors import ReleaseError
+
+
+class TemplateProblem(ReleaseError):
+    """A template that asks for a value that is not there, or prints one that has no form."""
+
+
+def render_template(name: str, context: CardContext) -> str:
+    """Fill in one template of `cards/templates`; the result ends with one newline.
+
+    Raises:
+        TemplateProblem: the template is unknown or broken, names an unknown value, or prints an
+            empty text, a bare float, a boolean or None.
+    """
+    environment = _environment()
+    try:
+        text = environment.get_template(name).render(vars(context))
+    except TemplateError as error:
+        raise TemplateProblem(
+            f"cannot be rendered: {error.message or type(error).__name__}",
+            where=f"cards/templates/{name}",
+            expected="names that cards/context.py defines",
+        ) from error
+    return _one_blank_line(text).rstrip("\n") + "\n"
+
+
+def _one_blank_line(text: str) -> str:
+    """Close the gaps that conditions leave, outside code blocks; no value can start a fence."""
+    parts = re.split(r"(^```.*?^```$)", text, flags=re.MULTILINE | re.DOTALL)
+    parts[::2] = [re.sub(r"\n{3,}", "\n\n", part) for part in parts[::2]]
+    return "".join(parts)
+
+
+def _environment() -> ImmutableSandboxedEnvironment:
+    environment = ImmutableSandboxedEnvironment(
+        loader=PackageLoader("cards"),
+        undefined=StrictUndefined,
+        finalize=_printed,
+        autoescape=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        newline_sequence="\n",
+    )
+    environment.filters.update(
+        code=code_span, codes=code_spans, count=count, counted=counted, python=python_literal
+    )
+    return environment
+
+
+def _printed(value: Any) -> str:
+    """What an expression of a template puts on the card: text is escaped, `Markdown` is not."""
+    match value:
+        case Undefined():
+            return str(value)  # StrictUndefined raises here, naming what is missing
+        case Markdown():
+            text: str = value
+        case str():
+            text = markdown_text(value)
+        case int() if not isinstance(value, bool):
+            text = str(value)
+        case _:
+            raise TemplateProblem(
+                f"prints a {type(value).__name__}: {value!r:.80}",
+                where="cards/templates",
+                expected="a text, a whole number, or a number written by cards/numbers.py",
+            )
+    if not text:
+        raise TemplateProblem(
+            "prints an empty text",
+            where="cards/templates",
+            expected="a value, or a condition around the place",
+        )
+    return text
