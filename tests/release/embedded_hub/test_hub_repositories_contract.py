@@ -104,5 +104,5 @@ def test_an_unknown_revision_is_named_as_such(target, repo):
 
 
 def test_auth_check_passes_for_the_owner(target, repo):
-    target.api.auth_check(repo)
-    target.api.auth_check(repo, write=True)
+    assert target.api.auth_check(repo) is None
+    assert target.api.auth_check(repo, write=True) is None
