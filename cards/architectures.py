@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from manifests.model import Architecture
+from manifests.recipe import Architecture
 
 
 @dataclass(frozen=True)

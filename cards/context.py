@@ -18,8 +18,8 @@ from cards.numbers import percent
 from cards.results import Results, results
 from cards.sources import Sources
 from cards.training_facts import TrainingFacts, training_facts
+from manifests.base_model import BaseModelSpec
 from manifests.hooks import depth_percent, hf_hook_name, lens_hook_name
-from manifests.model import BaseModelSpec
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,6 @@ class CardContext:
     title: str
     summary: str
     repo_id: str
-    license: str
     base_model: BaseModelSpec
     contents: Contents
     data: DataFacts
@@ -89,7 +88,6 @@ def card_context(sources: Sources) -> CardContext:
         title=manifest.title,
         summary=manifest.summary,
         repo_id=manifest.repo_id,
-        license=manifest.license,
         base_model=manifest.base_model,
         contents=_contents(sources),
         data=data_facts(sources),

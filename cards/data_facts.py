@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from cards import numbers
 from cards.escaping import Markdown
 from cards.sources import Sources
-from manifests.model import Pooling, Scenario
+from manifests.data import Pooling, Scenario
 
 
 @dataclass(frozen=True)
@@ -53,16 +53,17 @@ class DataFacts:
 def data_facts(sources: Sources) -> DataFacts:
     """The facts; conditions in alphabetical order."""
     data, specs = sources.loaded.manifest.data, sources.loaded.saes
+    at_hand = data.at_hand()
     conditions = sorted({spec.condition for spec in specs})
     return DataFacts(
-        file=data.file,
-        sha256=data.sha256,
+        file=at_hand.file,
+        sha256=at_hand.sha256,
         description=data.description,
         label_rule=data.label_rule,
-        label_precision=data.label_precision,
-        pooling=data.pooling,
-        held_out_share=numbers.share(data.held_out.fraction),
-        held_out_seed=data.held_out.seed,
+        label_precision=data.label_precision or "Nobody read a sample of the labels by hand.",
+        pooling=at_hand.pooling,
+        held_out_share=numbers.share(at_hand.held_out.fraction),
+        held_out_seed=at_hand.held_out.seed,
         conditions=tuple(
             ConditionFacts(
                 name=name,

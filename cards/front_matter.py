@@ -24,7 +24,7 @@ def front_matter(sources: Sources) -> Markdown:
     manifest = sources.loaded.manifest
     results = _results(sources)
     data = ModelCardData(
-        license=hub_license(manifest.license),
+        license=hub_license(manifest.license) if manifest.license else None,
         library_name="saelens",
         base_model=manifest.base_model.id,
         base_model_relation=manifest.base_model.relation,

@@ -8,7 +8,8 @@ from cards import numbers
 from cards.escaping import Markdown
 from cards.metrics import DEAD_FRACTION, MAIN_TABLE, THRESHOLD_MOVED, measurement
 from cards.sources import Sources
-from manifests.model import Caveat, PackagedWeights
+from manifests.base_model import PackagedWeights
+from manifests.model import Caveat
 from validators.report import Outcome
 
 # At this share of latents that never fired, the card says so in words as well as in the table.

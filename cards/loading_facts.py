@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from cards.escaping import Markdown
 from cards.sources import Sources
-from manifests.model import Architecture, Pooling, Precision
+from manifests.base_model import Precision
+from manifests.data import Pooling
+from manifests.recipe import Architecture
 
 TORCH_DTYPES = {"fp32": "torch.float32", "fp16": "torch.float16", "bf16": "torch.bfloat16"}
 _EXAMPLE_PROMPT = "What is the capital of France?"
@@ -41,7 +43,7 @@ def loading_facts(sources: Sources) -> LoadingFacts:
         base_model_revision=manifest.base_model.revision,
         precision=sources.training.base_model.precision,
         dtype=Markdown(TORCH_DTYPES[sources.training.base_model.precision.compute]),
-        pooling=manifest.data.pooling,
+        pooling=manifest.data.at_hand().pooling,
         prompt=scenario.prompt if scenario else _EXAMPLE_PROMPT,
         opening=scenario.opening if scenario else "",
     )

@@ -9,7 +9,7 @@ from cards import numbers
 from cards.architectures import ARCHITECTURES
 from cards.escaping import Markdown
 from cards.sources import Sources
-from manifests.model import Precision
+from manifests.base_model import Precision
 
 
 @dataclass(frozen=True)

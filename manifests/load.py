@@ -12,9 +12,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from manifests.errors import ReleaseError
+from manifests.extends import ResolvedData, read_resolved
 from manifests.matrix import SaeSpec, sae_specs
 from manifests.model import Manifest
-from manifests.yaml_source import KeyPath, SourcedData, read_yaml
+from manifests.yaml_source import KeyPath, SourcedData
 
 
 class ManifestError(ReleaseError):
@@ -35,7 +36,7 @@ class LoadedManifest:
     path: Path
     manifest: Manifest
     saes: tuple[SaeSpec, ...]
-    source: SourcedData
+    resolved: ResolvedData
 
     @property
     def name(self) -> str:
@@ -46,6 +47,11 @@ class LoadedManifest:
     def digest(self) -> str:
         """Hex SHA-256 of the resolved manifest."""
         return self.manifest.digest()
+
+    @property
+    def evidence_digest(self) -> str:
+        """Hex SHA-256 of what weights, checks and measurements depend on."""
+        return self.manifest.evidence_digest()
 
     def file_beside(self, relative: str) -> Path:
         """A file that the manifest names, relative to the manifest's own folder."""
@@ -59,7 +65,8 @@ def load_manifest(path: Path) -> LoadedManifest:
         YamlProblem: the file cannot be read as YAML.
         ManifestError: it can, but says something unknown or impossible; all such problems.
     """
-    source = read_yaml(path)
+    resolved = read_resolved(path)
+    source = resolved.as_source()
     if not isinstance(source.data, dict):
         problem = ReleaseError(
             f"holds a {type(source.data).__name__}", where=str(path), expected="a mapping"
@@ -84,7 +91,7 @@ def load_manifest(path: Path) -> LoadedManifest:
                 ),
             )
         ) from error
-    return LoadedManifest(path=path, manifest=manifest, saes=saes, source=source)
+    return LoadedManifest(path=path, manifest=manifest, saes=saes, resolved=resolved)
 
 
 def _explain(details: ErrorDetails, source: SourcedData) -> ReleaseError:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from manifests.errors import ReleaseError
 from manifests.hooks import hf_hook_name, lens_hook_name
-from manifests.model import Architecture, Manifest, MatrixEntry, SaeMatrix
-
+from manifests.model import Manifest, MatrixEntry, SaeMatrix
+from manifests.recipe import Architecture
 
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 

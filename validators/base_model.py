@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from manifests.base_model import BaseModelSpec, Precision
 from manifests.completions import Completion
 from manifests.digests import file_sha256, json_sha256
 from manifests.errors import MissingExtra, ReleaseError
-from manifests.model import BaseModelSpec, Precision
 from validators.checkpoint_source import Checkpoint, locate_checkpoint
 
 if TYPE_CHECKING:
@@ -170,9 +170,7 @@ def _check_config(checkpoint: Checkpoint, spec: BaseModelSpec) -> None:
         )
 
 
-def _load(
-    checkpoint: Checkpoint, auto_class: str, dtype_name: str, device: str
-) -> tuple[Any, Any]:
+def _load(checkpoint: Checkpoint, auto_class: str, dtype_name: str, device: str) -> tuple[Any, Any]:
     import torch
     import transformers
 
@@ -182,7 +180,10 @@ def _load(
                 checkpoint.folder, local_files_only=True
             )
             model = getattr(transformers, auto_class).from_pretrained(
-                checkpoint.folder, local_files_only=True, use_safetensors=True, dtype=getattr(torch, dtype_name)
+                checkpoint.folder,
+                local_files_only=True,
+                use_safetensors=True,
+                dtype=getattr(torch, dtype_name),
             )
     except (OSError, ValueError) as error:
         raise _unreadable(checkpoint, error) from error

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from manifests.base_model import BaseModelSpec
 from manifests.errors import ReleaseError, UsageError
-from manifests.model import BaseModelSpec
 from validators.gguf_checkpoint import converted_checkpoint
 
 _CHECKPOINT_FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")

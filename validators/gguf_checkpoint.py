@@ -15,9 +15,9 @@ import shutil
 import struct
 from pathlib import Path
 
+from manifests.base_model import BaseModelSpec, PackagedWeights
 from manifests.digests import file_sha256
 from manifests.errors import MissingExtra, ReleaseError
-from manifests.model import BaseModelSpec, PackagedWeights
 
 CACHE_VARIABLE = "SAE_RELEASE_CACHE"
 

@@ -115,3 +115,12 @@ def test_a_resolved_manifest_resolves_to_itself() -> None:
     again = Manifest.model_validate_json(manifest.model_dump_json(), strict=True)
     assert again == manifest
     assert again.digest() == manifest.digest()
+
+
+def test_a_wording_leaves_the_evidence_as_it_is(tmp_path, demo_text) -> None:
+    before = load_manifest(DEMO)
+    worded = load_manifest(write(tmp_path, demo_text.replace("title: Smol", "title: The Smol")))
+    assert worded.digest != before.digest
+    assert worded.evidence_digest == before.evidence_digest
+    retrained = load_manifest(write(tmp_path, demo_text.replace("seed: 2026", "seed: 2027")))
+    assert retrained.evidence_digest != before.evidence_digest

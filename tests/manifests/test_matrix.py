@@ -15,6 +15,7 @@ DEMO = Path(__file__).parents[2] / "manifests" / "demo-smollm2-135m-instruct.yam
 def with_matrix(**changes: object) -> Manifest:
     data = load_manifest(DEMO).manifest.resolved()
     data["saes"] |= changes
+    data["recipe"]["variants"] = {"ste": {}}
     return Manifest.model_validate(data)
 
 

@@ -16,11 +16,11 @@ from tokenizers import Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import BPE
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from manifests.base_model import BaseModelSpec
 from manifests.completions import Completion
 from manifests.digests import file_sha256
 from manifests.errors import MissingExtra, ReleaseError, UsageError
 from manifests.load import load_manifest
-from manifests.model import BaseModelSpec
 from validators import gguf_checkpoint
 from validators.base_model import (
     BaseModelProblem,

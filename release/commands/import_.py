@@ -1,0 +1,154 @@
+"""`release import TARGET`: a manifest from a repository that exists."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from release.options import DEFAULT_BUILD, DEFAULT_MANIFESTS, BuildOption, HubOption
+
+if TYPE_CHECKING:
+    from release.hub_connection import HubConnection
+    from release.importing.base_config import BaseModelFacts
+    from release.importing.findings import Finding
+    from release.importing.stage import Imported
+    from release.targets import Target
+
+
+class ImportFormat(StrEnum):
+    """How to print what was imported."""
+
+    text = "text"
+    json = "json"
+
+
+def import_repository(
+    target: Annotated[
+        str, typer.Argument(metavar="TARGET", help="owner/name[@revision], or a folder.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write it there instead of to stdout.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace FILE when it exists.")] = False,
+    output: Annotated[
+        ImportFormat,
+        typer.Option("--format", help="json prints findings and manifest as one document."),
+    ] = ImportFormat.text,
+    hub: HubOption = None,
+    build: BuildOption = DEFAULT_BUILD,
+) -> int:
+    """Write a manifest from folder names, configs, weight headers and the card, without weights.
+
+    What is not stated anywhere becomes null; what disagrees is listed on stderr.
+
+    Example: release import Solshine/deception-saes-tinyllama-1-1b --out manifests/x.yaml
+    """
+    import json
+
+    from manifests.build_folder import write_atomically
+    from manifests.errors import UsageError
+    from release.console import write_data
+    from release.hub_connection import connect
+    from release.targets import parse_target
+
+    if out is not None and out.exists() and not force:
+        raise UsageError(
+            f"{out} exists",
+            expected="a file that is not there yet",
+            next_step="choose another --out, or replace it with --force",
+        )
+    parsed = parse_target(target, manifests=DEFAULT_MANIFESTS)
+    with connect(hub, build=build) as connection:
+        imported = _import(parsed, connection)
+    if out is not None:
+        write_atomically(out, imported.text.encode("utf-8"))
+    if output is ImportFormat.json:
+        write_data(
+            json.dumps(
+                {
+                    "manifest": imported.data,
+                    "manifest_yaml": imported.text,
+                    "loads": imported.loads,
+                    "keys_to_fill_in": list(imported.keys_to_fill_in),
+                    "placeholders": list(imported.placeholders),
+                    "n_saes": imported.n_saes,
+                    "n_folders": imported.n_folders,
+                    "findings": [finding.as_json() for finding in imported.findings],
+                },
+                indent=2,
+                ensure_ascii=False,
+            )
+        )
+        return imported.exit_code
+    if out is None:
+        write_data(imported.text)
+    _show_findings(imported.findings)
+    _say_what_now(imported, out)
+    return imported.exit_code
+
+
+def _import(target: Target, connection: HubConnection) -> Imported:
+    from manifests.errors import UsageError
+    from release.console import TerminalProgress
+    from release.importing.base_config import read_base_model
+    from release.importing.stage import import_repository as import_stage
+    from release.targets import FolderTarget, HubTarget
+    from validators.hub_repository import HubRepository
+    from validators.local_repository import LocalRepository
+
+    def on_the_hub(model_id: str) -> BaseModelFacts | None:
+        return read_base_model(model_id, endpoint=connection.endpoint, token=connection.token)
+
+    def not_asked(model_id: str) -> BaseModelFacts | None:
+        """A folder is imported without the network."""
+
+    if isinstance(target, FolderTarget):
+        return import_stage(
+            LocalRepository(target.path), find_base_model=not_asked, progress=TerminalProgress()
+        )
+    if not isinstance(target, HubTarget):
+        raise UsageError(
+            f"{target.path} is a manifest already",
+            expected="owner/name[@revision] or a folder of SAEs",
+        )
+    repository = HubRepository(
+        target.repo_id,
+        revision=target.revision,
+        endpoint=connection.endpoint,
+        token=connection.token,
+    )
+    return import_stage(repository, find_base_model=on_the_hub, progress=TerminalProgress())
+
+
+def _show_findings(findings: tuple[Finding, ...]) -> None:
+    from rich.table import Table
+
+    from release.console import stderr_console
+
+    if not findings:
+        return
+    table = Table("", box=None, pad_edge=False)
+    for column in ("where", "found", "expected"):
+        table.add_column(column, overflow="fold")
+    for finding in findings:
+        table.add_row(finding.severity, finding.where, finding.found, finding.expected)
+    stderr_console().print(table)
+
+
+def _say_what_now(imported: Imported, out: Path | None) -> None:
+    from release.console import say
+
+    n_failed = sum(finding.severity == "fail" for finding in imported.findings)
+    where = str(out) if out else "the manifest"
+    counted = f"{len(imported.findings)} findings, {n_failed} of them failures"
+    if not imported.loads:
+        keys = ", ".join(imported.keys_to_fill_in) or "what the findings name"
+        say(f"{where} does not load yet: fill in {keys}; {counted}.")
+        return
+    described = f"{imported.n_saes} of {imported.n_folders} SAEs"
+    open_texts = ", ".join(imported.placeholders)
+    todo = f"; still to say: {open_texts}" if open_texts else ""
+    say(f"{where} loads and describes {described}{todo}; {counted}.")

@@ -1,0 +1,96 @@
+"""Manifests as tables for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.table import Table
+
+from manifests.collection import LoadedCollection
+from manifests.hooks import depth_percent
+from manifests.load import LoadedManifest
+from release.resolved_view import resolved_values
+
+
+def _plain_table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def value_lines(loaded: LoadedManifest) -> str:
+    """Every value of one resolved manifest, a line each, with its origin as a comment."""
+    own = loaded.path.name
+    lines = []
+    for value in resolved_values(loaded):
+        origin = value.origin.replace(f"{own}:", "line ", 1)
+        if value.overrides:
+            origin += f", over {value.overrides}"
+        lines.append(f"{value.key}: {value.value}  # {origin}")
+    return "\n".join(lines)
+
+
+def saes_table(loaded: LoadedManifest) -> Table:
+    """One row for each SAE of a manifest."""
+    table = _plain_table("id", "hook (transformers)", "depth", "d_in", "d_sae")
+    for spec in loaded.saes:
+        depth = depth_percent(spec.layer, loaded.manifest.base_model.n_layers)
+        table.add_row(
+            spec.sae_id, spec.hf_hook_name, f"{depth:.0f}%", str(spec.d_in), str(spec.d_sae)
+        )
+    return table
+
+
+def overview_table(loaded: Iterable[LoadedManifest]) -> Table:
+    """One row for each manifest."""
+    table = _plain_table("manifest", "repository", "base model", "SAEs")
+    for one in loaded:
+        table.add_row(
+            one.path.name,
+            one.manifest.repo_id,
+            one.manifest.base_model.id,
+            str(len(one.saes)),
+        )
+    return table
+
+
+def summary_sentence(loaded: LoadedManifest) -> str:
+    """How many SAEs the manifest describes, and how that number comes about."""
+    layers = sorted({spec.layer for spec in loaded.saes})
+    kinds = sorted(
+        {spec.architecture + (f" {spec.variant}" if spec.variant else "") for spec in loaded.saes}
+    )
+    conditions = sorted({spec.condition for spec in loaded.saes})
+    return (
+        f"{loaded.manifest.repo_id}: {len(loaded.saes)} SAEs "
+        f"({len(layers)} layers, {', '.join(kinds)}, {', '.join(conditions)}); "
+        f"manifest {loaded.digest[:12]}."
+    )
+
+
+def members_table(loaded: LoadedCollection) -> Table:
+    """One row for each repository of a collection; a count nobody gives is 'unknown'."""
+    table = _plain_table("base model", "repository", "SAEs", "from")
+    for member in loaded.members:
+        origin = "its manifest" if member.is_derived else "its card"
+        if member.is_disputed:
+            origin += f" (its card says {member.reported_n_saes})"
+        table.add_row(
+            member.base_model_id,
+            member.repo_id,
+            "unknown" if member.n_saes is None else str(member.n_saes),
+            origin,
+        )
+    return table
+
+
+def collection_sentence(loaded: LoadedCollection) -> str:
+    """How many SAEs are accounted for, against each total that a page gives."""
+    totals = "; ".join(
+        f"the {total.name} is {total.n_saes}" for total in loaded.collection.reported_totals
+    )
+    return (
+        f"{loaded.collection.repo_id}: {len(loaded.members)} base models, {loaded.n_known} SAEs "
+        f"accounted for, {loaded.n_derived} of them by manifests ({totals or 'no total reported'})."
+    )
