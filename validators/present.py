@@ -134,8 +134,15 @@ def problem_blocks(checks: Checks) -> list[Text]:
 
 
 def problem_lines(outcomes: list[Outcome], word: str) -> list[str]:
-    """One problem, with all the subjects that have it."""
+    """One problem, with all the subjects that have it; a line for each where they differ."""
     first = outcomes[0]
+    if len({outcome.found for outcome in outcomes}) > 1:
+        return [
+            f"{first.code} {word} on {len(outcomes)} SAEs; asked is that {first.title}",
+            *_each(outcomes),
+            *_indented("expected", first.expected),
+            *_indented("next", first.next_step),
+        ]
     subjects = [printable(outcome.subject) for outcome in outcomes if outcome.subject]
     what, *more = printable(first.found or first.title).splitlines()
     lines = [f"{first.code} {word}: {what}", *(f"       {line}" for line in more)]
@@ -189,9 +196,21 @@ def _grouped(checks: Checks, kind: OutcomeKind) -> list[tuple[tuple[str, ...], l
         if kind == "skipped":
             key: tuple[str, ...] = (outcome.found,)
         else:
-            key = (outcome.code, outcome.found, outcome.expected)
+            # A crash is told whole; what else differs only in its numbers is told together.
+            found = outcome.found if kind == "crashed" or not outcome.subject else ""
+            key = (outcome.code, found, outcome.expected, outcome.next_step)
         groups.setdefault(key, []).append(outcome)
     return sorted(groups.items()) if kind != "skipped" else list(groups.items())
+
+
+def _each(outcomes: list[Outcome]) -> list[str]:
+    """What was found on each of the first subjects, and how many more there are."""
+    lines = []
+    for outcome in outcomes[:_MAX_NAMED]:
+        lines += _indented(printable(outcome.subject), outcome.found)
+    if len(outcomes) > _MAX_NAMED:
+        lines.append(f"     ... and {len(outcomes) - _MAX_NAMED} more; --format json has all")
+    return lines
 
 
 def _indented(label: str, text: str) -> list[str]:

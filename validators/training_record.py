@@ -11,9 +11,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
+from manifests.base_model import Precision
 from manifests.build_folder import write_atomically
+from manifests.data import Pooling
 from manifests.errors import ReleaseError
-from manifests.model import Pooling, Precision, Sha256
+from manifests.fields import Sha256
 
 FORMAT: Literal["sae-release.training/1"] = "sae-release.training/1"
 

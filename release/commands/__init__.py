@@ -7,6 +7,7 @@ import typer
 from release.commands import (
     explain,
     hub,
+    import_,
     push,
     render,
     retrain,
@@ -27,6 +28,7 @@ def register(app: typer.Typer) -> None:
         ("retrain", retrain.retrain, "Weights from the manifest."),
         ("render", render.render, "The card, from manifest and report."),
         ("push", push.push, "One commit to the Hub, read back."),
+        ("import", import_.import_repository, "A manifest from an existing repository."),
         ("show", show.show, "What a manifest resolves to."),
         ("explain", explain.explain, "One check's page."),
         ("schema", schema.schema, "The JSON Schema of manifests."),

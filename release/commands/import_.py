@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from release.options import DEFAULT_BUILD, DEFAULT_MANIFESTS, BuildOption, HubOption
+from release.options import (
+    DEFAULT_BUILD,
+    DEFAULT_MANIFESTS,
+    BuildOption,
+    HubOption,
+    ManifestsOption,
+)
 
 if TYPE_CHECKING:
     from release.hub_connection import HubConnection
@@ -38,6 +44,7 @@ def import_repository(
         typer.Option("--format", help="json prints findings and manifest as one document."),
     ] = ImportFormat.text,
     hub: HubOption = None,
+    manifests: ManifestsOption = DEFAULT_MANIFESTS,
     build: BuildOption = DEFAULT_BUILD,
 ) -> int:
     """Write a manifest from folder names, configs, weight headers and the card, without weights.
@@ -60,9 +67,9 @@ def import_repository(
             expected="a file that is not there yet",
             next_step="choose another --out, or replace it with --force",
         )
-    parsed = parse_target(target, manifests=DEFAULT_MANIFESTS)
+    parsed = parse_target(target, manifests=manifests)
     with connect(hub, build=build) as connection:
-        imported = _import(parsed, connection)
+        imported = _import(parsed, connection, manifests)
     if out is not None:
         write_atomically(out, imported.text.encode("utf-8"))
     if output is ImportFormat.json:
@@ -90,24 +97,28 @@ def import_repository(
     return imported.exit_code
 
 
-def _import(target: Target, connection: HubConnection) -> Imported:
+def _import(target: Target, connection: HubConnection, manifests: Path) -> Imported:
     from manifests.errors import UsageError
     from release.console import TerminalProgress
-    from release.importing.base_config import read_base_model
+    from release.importing.base_config import read_base_model, registered_base_model
     from release.importing.stage import import_repository as import_stage
     from release.targets import FolderTarget, HubTarget
     from validators.hub_repository import HubRepository
     from validators.local_repository import LocalRepository
 
-    def on_the_hub(model_id: str) -> BaseModelFacts | None:
-        return read_base_model(model_id, endpoint=connection.endpoint, token=connection.token)
+    def registered(model_id: str) -> BaseModelFacts | None:
+        return registered_base_model(model_id, manifests=manifests)
 
-    def not_asked(model_id: str) -> BaseModelFacts | None:
-        """A folder is imported without the network."""
+    def on_the_hub(model_id: str) -> BaseModelFacts | None:
+        endpoint, token = connection.endpoint, connection.token
+        return read_base_model(model_id, endpoint=endpoint, token=token) or registered(model_id)
 
     if isinstance(target, FolderTarget):
         return import_stage(
-            LocalRepository(target.path), find_base_model=not_asked, progress=TerminalProgress()
+            # A folder is imported without the network.
+            LocalRepository(target.path),
+            find_base_model=registered,
+            progress=TerminalProgress(),
         )
     if not isinstance(target, HubTarget):
         raise UsageError(

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from manifests.model import TopkRecipe
+from manifests.recipe import TopkRecipe
 from validators.check import Passed, Problem, Skipped, Verdict, sae_check
 from validators.saelens_format import (
     DTYPES,

@@ -1,0 +1,1 @@
+"""A manifest from a repository that exists: names, configs, headers and card, never weights."""
