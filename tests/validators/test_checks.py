@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from manifests.load import load_manifest
 from manifests.progress import Silent
 from validators.base_model import load_base_model
 from validators.claim import local_claim
@@ -207,7 +209,7 @@ FAULTS = (
 )  # fmt: skip
 
 # Faults of a loader or of the data rather than of files; each has a test of its own below.
-TESTED_APART = {"H202", "L103", "N201", "N211"}
+TESTED_APART = {"H100", "H202", "L103", "N201", "N211"}
 
 
 EVIDENCE: dict[tuple[Path, frozenset[str]], Evidence] = {}
@@ -298,6 +300,27 @@ def test_a_loader_that_changes_a_tensor_is_noticed(
     found = outcomes_of("L103", good_release.repository, good_release, good_release.base_model)
     assert found[TOPK].outcome == "failed"
     assert found[TOPK].found.startswith("W_enc differ")
+
+
+def test_a_base_model_unlike_its_own_config_is_noticed(good_release: Any, tmp_path: Path) -> None:
+    # The manifest says 2 blocks of width 16; this config, 3 blocks.
+    config = json.loads((good_release.base_model / "config.json").read_text(encoding="utf-8"))
+    folder = tmp_path / "manifests"
+    shutil.copytree(good_release.loaded.path.parent, folder)
+    name = good_release.loaded.path.name
+    text = (folder / name).read_text(encoding="utf-8")
+    (folder / name).write_text(
+        text.replace("base_model:\n", "base_model:\n  config: config.json\n"), encoding="utf-8"
+    )
+    for n_layers, expected in ((2, "passed"), (3, "failed")):
+        content = json.dumps({**config, "num_hidden_layers": n_layers})
+        (folder / "config.json").write_text(content, encoding="utf-8")
+        release = replace(good_release, loaded=load_manifest(folder / name))
+        (found,) = outcomes_of(
+            "H100", good_release.repository, release, good_release.base_model
+        ).values()
+        assert found.outcome == expected, found
+    assert "base_model.n_layers" in found.found
 
 
 def test_a_module_that_never_runs_is_noticed(

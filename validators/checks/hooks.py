@@ -6,6 +6,7 @@ import re
 
 from validators.check import Passed, Problem, Skipped, Verdict, repository_check, sae_check
 from validators.evidence import NoEvidence
+from validators.module_paths import check_module_path
 from validators.subjects import RepositorySubject, SaeSubject
 
 _LENS_NAME = re.compile(r"blocks\.(\d+)\.\w[\w.]*")
@@ -99,6 +100,37 @@ def place_is_claimed(sae: SaeSubject) -> Verdict:
         ", ".join(f"{key} {name}" for key, name in wrong.items()) + f" ({sae.claim.source})",
         "correct the manifest, or run `release retrain MANIFEST --only ID`",
     )
+
+
+@repository_check(
+    "H100", "the base model is as transformers has it", tier="load", needs_manifest=True
+)
+def base_model_is_as_described(subject: RepositorySubject) -> Verdict:
+    """A hook on a path that the model's class lacks raises an error, or silently never fires.
+
+    The class that transformers would load is built on the meta device, without weights, and the
+    manifest's module paths are looked up in it. Number of layers and width are compared only where
+    the manifest carries the model's own config.json: a class's defaults are not the model's.
+
+    Example: `transformer.h.16` is the path in nanochat's original code; the transformers class
+    that a user loads has `model.layers.16`.
+
+    To mend it: correct base_model in the manifest; the finding names what is there.
+    """
+    claim = subject.claim
+    assert claim is not None
+    spec = claim.manifest.base_model
+    config = claim.loaded.file_beside(spec.config) if claim.loaded and spec.config else None
+    report = check_module_path(spec, config, layers={spec.layer for spec in claim.saes.values()})
+    if report.problems:
+        return Problem(
+            "; ".join(f"{problem.where}: {problem.what}" for problem in report.problems),
+            "; ".join(problem.expected or "" for problem in report.problems),
+            report.problems[0].next_step or "correct base_model in the manifest",
+        )
+    open_questions = [a.name for a in report.aspects if a.outcome == "not_checked"]
+    not_checked = f"; not checked: {', '.join(open_questions)}" if open_questions else ""
+    return Passed(f"{report.class_name}{not_checked}")
 
 
 @repository_check("H200", "base model and completions are at hand", tier="activations")
