@@ -145,7 +145,7 @@ def install_commands(root: Path, torch: str | None) -> list[list[str]]:
     Only torch itself comes from the PyTorch index, and only when a build was named; everything
     else, torch's own dependencies included, comes from the index that pip is configured for.
     """
-    pip = [str(venv_python(root)), "-m", "pip", "install", "--disable-pip-version-check"]
+    pip = [str(venv_python(root)), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     pip += ["--no-input"]
     commands = []
     requirement = torch_requirement(root, torch) if torch else None

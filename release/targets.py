@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from manifests.errors import UsageError
+from manifests.shelf import SUFFIXES
 
 _REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
-MANIFEST_SUFFIXES = (".yaml", ".yml")
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def parse_target(text: str, *, manifests: Path) -> Target:
         )
     path = Path(text)
     name, _, revision = text.partition("@")
-    is_id = _REPO_ID.fullmatch(name) is not None and not text.endswith(MANIFEST_SUFFIXES)
+    is_id = _REPO_ID.fullmatch(name) is not None and not text.endswith(SUFFIXES)
     if is_id and path.exists():
         raise UsageError(
             f"{text!r} is both a path here and an id on the Hub",
@@ -63,7 +63,7 @@ def parse_target(text: str, *, manifests: Path) -> Target:
         )
     if path.is_dir():
         return FolderTarget(path)
-    if text.endswith(MANIFEST_SUFFIXES):
+    if text.endswith(SUFFIXES):
         if not path.is_file():
             raise UsageError(
                 f"there is no file {text!r}", expected="a manifest", next_step=_nearest(path)
@@ -87,6 +87,6 @@ def _nearest(path: Path) -> str | None:
     """A hint at the manifest whose name is nearest to the one that is not there."""
     if not path.parent.is_dir():
         return None
-    names = {file.name: file for file in path.parent.iterdir() if file.suffix in MANIFEST_SUFFIXES}
+    names = {file.name: file for file in path.parent.iterdir() if file.suffix in SUFFIXES}
     near = difflib.get_close_matches(path.name, sorted(names), n=1)
     return f"did you mean {names[near[0]].as_posix()}?" if near else None

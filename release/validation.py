@@ -8,8 +8,9 @@ from manifests.build_folder import BuildFolder
 from manifests.errors import ReleaseError
 from manifests.load import LoadedManifest, load_manifest
 from manifests.progress import Progress
+from manifests.shelf import manifest_files
 from release.hub_connection import HubConnection
-from release.targets import MANIFEST_SUFFIXES, FolderTarget, HubTarget, ManifestTarget, Target
+from release.targets import FolderTarget, HubTarget, ManifestTarget, Target
 from validators.hub_repository import HubRepository
 from validators.local_repository import LocalRepository
 from validators.report import Report, Tier
@@ -71,11 +72,7 @@ def validate_target(
 
 def _manifest_for(repo_id: str, manifests: Path, progress: Progress) -> LoadedManifest | None:
     """The manifest in a folder that describes a repository; an unreadable one is passed over."""
-    if not manifests.is_dir():
-        return None
-    for path in sorted(manifests.iterdir()):
-        if path.suffix not in MANIFEST_SUFFIXES:
-            continue
+    for path in manifest_files(manifests) if manifests.is_dir() else ():
         try:
             loaded = load_manifest(path)
         except ReleaseError as error:

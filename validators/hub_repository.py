@@ -208,16 +208,22 @@ def _is_transport_error(error: Exception) -> bool:
 
 def _refused(where: str, endpoint: str, error: Any) -> HubUnavailable:
     status = error.response.status_code if error.response is not None else None
-    if status in (401, 403):
-        next_step = "log in with `hf auth login`, or set HF_TOKEN to a token that may read it"
+    if status == 401:
+        next_step = "log in with `hf auth login`, or set HF_TOKEN to a valid token"
+    elif status == 403:
+        next_step = "use a token that is allowed to do this (`hf auth whoami` shows which it is)"
     elif status == 429:
         next_step = "too many requests: wait a few minutes, or log in for a higher limit"
     elif status is not None and status >= 500:
         next_step = "the Hub has a fault of its own: try again later"
     else:
         next_step = f"check that {endpoint} is a Hub"
+    said = " ".join(str(getattr(error, "server_message", None) or "").split())[:200]
     return HubUnavailable(
-        f"the Hub answered {status}", where=where, expected="an answer 200", next_step=next_step
+        f"the Hub answered {status}" + (f": {said}" if said else ""),
+        where=where,
+        expected="an answer 200",
+        next_step=next_step,
     )
 
 

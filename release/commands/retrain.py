@@ -14,6 +14,9 @@ def retrain(
     build: BuildOption = DEFAULT_BUILD,
     base_model: BaseModelOption = None,
     device: Annotated[str, typer.Option(help="Where to train: cpu, cuda, cuda:1.")] = "cpu",
+    only: Annotated[
+        str | None, typer.Option("--only", metavar="GLOB", help="Only the SAEs whose id matches.")
+    ] = None,
 ) -> None:
     """Capture activations and train every SAE of the manifest that is not trained yet.
 
@@ -26,7 +29,16 @@ def retrain(
 
     loaded = load_manifest(manifest)
     folder = BuildFolder(build / loaded.name)
-    retrain_stage(loaded, folder, device=device, base_model=base_model, progress=TerminalProgress())
+    retrain_stage(
+        loaded,
+        folder,
+        device=device,
+        base_model=base_model,
+        only=only,
+        progress=TerminalProgress(),
+    )
+    n_there = sum(folder.sae_folder(spec.sae_id).is_dir() for spec in loaded.saes)
     show(
-        f"{len(loaded.saes)} SAEs lie under {folder.repository}. Next: release validate {manifest}"
+        f"{n_there} of {len(loaded.saes)} SAEs lie under {folder.repository}. "
+        f"Next: release validate {manifest}"
     )

@@ -5,22 +5,24 @@ import pytest
 from huggingface_hub.errors import HfHubHTTPError
 
 from manifests.errors import UsageError
-from release.hub_connection import HubConnection, HubError, connect, hub_errors_explained
+from release.hub_connection import HubConnection, connect, hub_errors_explained
+from validators.repository import HubUnavailable
 
 HUB = HubConnection("http://127.0.0.1:9", "hf_secret")
 
 
 def http_error(status: int, message: str = "no") -> HfHubHTTPError:
     request = httpx2.Request("GET", "http://127.0.0.1:9/api/x")
-    return HfHubHTTPError(message, response=httpx2.Response(status, request=request))
+    response = httpx2.Response(status, request=request)
+    return HfHubHTTPError(message, response=response, server_message=message)
 
 
 @pytest.mark.parametrize(
     ("status", "hint"),
-    [(401, "log in"), (403, "may write"), (404, "name"), (429, "wait"), (500, "later")],
+    [(401, "log in"), (403, "allowed"), (418, "is a Hub"), (429, "wait"), (500, "later")],
 )
 def test_each_status_says_what_to_do(status: int, hint: str) -> None:
-    with pytest.raises(HubError) as caught, hub_errors_explained("reading x", HUB):
+    with pytest.raises(HubUnavailable) as caught, hub_errors_explained("reading x", HUB):
         raise http_error(status)
     assert caught.value.exit_code == 4
     assert str(status) in caught.value.what
@@ -29,17 +31,26 @@ def test_each_status_says_what_to_do(status: int, hint: str) -> None:
 
 def test_a_dropped_connection_is_a_hub_error() -> None:
     with (
-        pytest.raises(HubError, match="reading x failed: reset"),
+        pytest.raises(HubUnavailable, match=r"no answer from http://127\.0\.0\.1:9"),
         hub_errors_explained("reading x", HUB),
     ):
         raise httpx2.ReadError("reset")
 
 
-def test_the_query_of_a_signed_url_is_not_shown() -> None:
-    with pytest.raises(HubError) as caught, hub_errors_explained("reading x", HUB):
-        raise http_error(500, "for url https://cdn.example/blob?X-Signature=abc123 failed")
+def test_the_hubs_own_words_are_shown_and_the_address_of_the_request_is_not() -> None:
+    error = http_error(400, "the file is too large")
+    error.args = ("for url https://cdn.example/blob?X-Signature=abc123 failed",)
+    with (
+        pytest.raises(HubUnavailable, match="too large") as caught,
+        hub_errors_explained("reading x", HUB),
+    ):
+        raise error
     assert "abc123" not in str(caught.value)
-    assert "https://cdn.example/blob" in str(caught.value)
+
+
+def test_an_upload_that_breaks_off_can_be_repeated() -> None:
+    with pytest.raises(HubUnavailable, match="broke off"), hub_errors_explained("reading x", HUB):
+        raise RuntimeError("Network error: connection closed")
 
 
 def test_a_bug_is_not_taken_for_a_hub_error() -> None:

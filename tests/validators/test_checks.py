@@ -310,7 +310,7 @@ def test_a_base_model_unlike_its_own_config_is_noticed(good_release: Any, tmp_pa
     name = good_release.loaded.path.name
     text = (folder / name).read_text(encoding="utf-8")
     (folder / name).write_text(
-        text.replace("base_model:\n", "base_model:\n  config: config.json\n"), encoding="utf-8"
+        text.replace("base_model: {", "base_model: {config: config.json, "), encoding="utf-8"
     )
     for n_layers, expected in ((2, "passed"), (3, "failed")):
         content = json.dumps({**config, "num_hidden_layers": n_layers})
