@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cards.architectures import ARCHITECTURES, ArchitectureFacts
+from cards.claims import HeldClaim, held_claims
 from cards.data_facts import DataFacts, data_facts
 from cards.escaping import Markdown
 from cards.front_matter import front_matter
@@ -69,6 +70,7 @@ class CardContext:
     data: DataFacts
     training: TrainingFacts
     results: Results
+    claims: tuple[HeldClaim, ...]
     loading: LoadingFacts
     limitations: Limitations
     provenance: Provenance
@@ -79,6 +81,7 @@ def card_context(sources: Sources) -> CardContext:
 
     Raises:
         MissingMetric: the report lacks a number that the card prints.
+        ClaimNotHeld: the report does not bear out a claim of the manifest.
         UnknownLicense: the Hub does not know the manifest's license id.
     """
     manifest = sources.loaded.manifest
@@ -93,6 +96,7 @@ def card_context(sources: Sources) -> CardContext:
         data=data_facts(sources),
         training=training_facts(sources),
         results=measured,
+        claims=held_claims(sources),
         loading=loading_facts(sources),
         limitations=limitations(sources),
         provenance=Provenance(

@@ -61,6 +61,17 @@ class CheckFindings:
 
 
 @dataclass(frozen=True)
+class AcceptedFailure:
+    """A check that fails on `subjects`, and what the manifest says of that."""
+
+    code: str
+    title: str
+    subjects: tuple[str, ...]
+    since: str
+    why: str
+
+
+@dataclass(frozen=True)
 class Limitations:
     """What the card lists under limitations; an empty tuple leaves its item out."""
 
@@ -70,6 +81,7 @@ class Limitations:
     few_vectors: tuple[FewVectors, ...]
     d_sae: Markdown
     not_measured: tuple[NotMeasured, ...]
+    accepted: tuple[AcceptedFailure, ...]
     checks_with_findings: tuple[CheckFindings, ...]
     n_checks_passed: int
     package: PackagedWeights | None
@@ -90,6 +102,7 @@ def limitations(sources: Sources) -> Limitations:
         few_vectors=_few_vectors(sources, d_sae),
         d_sae=numbers.count(d_sae),
         not_measured=_not_measured(sources),
+        accepted=_accepted(sources.checks.outcomes),
         checks_with_findings=_checks_with_findings(sources.checks.outcomes),
         n_checks_passed=sources.checks.count("passed"),
         package=manifest.base_model.package,
@@ -104,6 +117,19 @@ def _checks_with_findings(outcomes: tuple[Outcome, ...]) -> tuple[CheckFindings,
             case = CheckCase(outcome.subject or "repository", outcome.found)
             cases.setdefault(key, []).append(case)
     return tuple(CheckFindings(*key, tuple(found)) for key, found in sorted(cases.items()))
+
+
+def _accepted(outcomes: tuple[Outcome, ...]) -> tuple[AcceptedFailure, ...]:
+    subjects: dict[tuple[str, str, str, str], list[str]] = {}
+    for outcome in outcomes:
+        if outcome.acceptance is not None:
+            since, why = outcome.acceptance.since.isoformat(), outcome.acceptance.why
+            key = (outcome.code, outcome.title, since, why)
+            subjects.setdefault(key, []).append(outcome.subject or "repository")
+    return tuple(
+        AcceptedFailure(code, title, tuple(where), since, why)
+        for (code, title, since, why), where in sorted(subjects.items())
+    )
 
 
 def _mostly_dead(sources: Sources) -> tuple[DeadLatents, ...]:

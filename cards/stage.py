@@ -35,6 +35,7 @@ def render(loaded: LoadedManifest, build: BuildFolder, *, progress: Progress) ->
         UnreadableReport, UnreadableTrainingRecord: a source is missing or damaged.
         SourcesDisagree: report, training record and manifest are not of the same weights.
         MissingMetric: the report lacks a number that the card prints.
+        ClaimNotHeld: the report does not bear out a claim of the manifest.
         TemplateProblem: a template names what is not there.
     """
     files = rendered_files(read_sources(loaded, build))

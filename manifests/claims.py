@@ -16,10 +16,11 @@ memory or time; attributes of Python objects cannot be reached.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from jinja2 import StrictUndefined
+from jinja2 import StrictUndefined, TemplateSyntaxError, nodes
+from jinja2.parser import Parser
 from jinja2.sandbox import SandboxedEnvironment
 
 from manifests.errors import ReleaseError
@@ -67,19 +68,76 @@ def _column(values: Any) -> list[float]:
     return [float(value) for value in values]
 
 
+FUNCTIONS: Namespace = {
+    "best": lambda values: max(_column(values)),
+    "worst": lambda values: min(_column(values)),
+    "mean": lambda values: statistics.fmean(_column(values)),
+    "count": lambda values: len(_column(values)),
+    "abs": abs,
+    "round": round,
+}
+
+
 def _environment() -> _NumbersOnly:
     environment = _NumbersOnly(undefined=StrictUndefined)
-    environment.globals = {
-        "best": lambda values: max(_column(values)),
-        "worst": lambda values: min(_column(values)),
-        "mean": lambda values: statistics.fmean(_column(values)),
-        "count": lambda values: len(_column(values)),
-        "abs": abs,
-        "round": round,
-    }
+    environment.globals = dict(FUNCTIONS)
     environment.filters = {}
     environment.tests = {}
     return environment
+
+
+def names_used(expression: str) -> frozenset[tuple[str, ...]]:
+    """The names that a condition looks up, each with the keys it goes on with.
+
+    `best(topk.l0) > reported['peak']` uses `("topk", "l0")` and `("reported", "peak")`; functions
+    are left out. A key that is computed ends its name: `reported[x]` uses `("reported",)` and
+    `("x",)`.
+
+    Raises:
+        ClaimProblem: the expression is no expression.
+    """
+    _refuse_a_long_one(expression)
+    try:
+        parser = Parser(_environment(), expression, state="variable")
+        tree = parser.parse_expression()
+        if not parser.stream.eos:
+            raise ClaimProblem(f"{expression!r} goes on after its end")
+    except (TemplateSyntaxError, RecursionError) as error:
+        too_deep = isinstance(error, RecursionError)
+        reason = "it is nested too deeply" if too_deep else str(error).partition("\n")[0]
+        raise ClaimProblem(
+            f"{expression!r} cannot be read: {reason}",
+            expected="a condition such as worst(explained_variance) > 0",
+        ) from error
+    return frozenset(_names_in(tree)) - {(function,) for function in FUNCTIONS}
+
+
+def _names_in(node: nodes.Node) -> Iterator[tuple[str, ...]]:
+    name = _dotted_name(node)
+    if name is not None:
+        yield name
+        return
+    for child in node.iter_child_nodes():
+        yield from _names_in(child)
+
+
+def _dotted_name(node: nodes.Node) -> tuple[str, ...] | None:
+    """`a`, `a.b` or `a['b']` as its parts; None for any other node."""
+    if isinstance(node, nodes.Name):
+        return (node.name,)
+    if isinstance(node, nodes.Getattr):
+        key = node.attr
+    elif isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const):
+        key = node.arg.value
+    else:
+        return None
+    before = _dotted_name(node.node)
+    return (*before, key) if before is not None and isinstance(key, str) else None
+
+
+def _refuse_a_long_one(expression: str) -> None:
+    if len(expression) > MAX_LENGTH:
+        raise ClaimProblem(f"the expression has {len(expression)} characters, at most {MAX_LENGTH}")
 
 
 def claim_holds(expression: str, namespace: Namespace) -> bool:
@@ -89,8 +147,7 @@ def claim_holds(expression: str, namespace: Namespace) -> bool:
         ClaimProblem: the expression is no expression, names something that the namespace lacks,
             rests on a value that was not measured, or is no condition (a number, a text).
     """
-    if len(expression) > MAX_LENGTH:
-        raise ClaimProblem(f"the expression has {len(expression)} characters, at most {MAX_LENGTH}")
+    _refuse_a_long_one(expression)
     try:
         compiled = _environment().compile_expression(expression, undefined_to_none=False)
         result = compiled(**namespace)

@@ -105,7 +105,11 @@ class Caveat(Strict):
     text: Text
 
 
-# What only the card prints.
+# Of a reported fact, what no claim can rest on.
+_BESIDE_A_REPORTED_VALUE: Any = dict.fromkeys(
+    ("metric", "approximate", "unit", "n", "split", "layer", "sae_id", "source", "date"), True
+)
+# What only the card prints. Claims and acceptances decide what checks find, so they are not here.
 _PROSE: Any = {
     "title": True,
     "summary": True,
@@ -116,7 +120,7 @@ _PROSE: Any = {
     "citations": True,
     "collection": True,
     "code": True,
-    "reported": True,
+    "reported": {"__all__": _BESIDE_A_REPORTED_VALUE},
     "resolutions": True,
     "assumed": True,
     "hardware": {"ran_on": True},

@@ -21,6 +21,7 @@ from release.console import make_streams_tolerant, say, show_error
 
 EXIT_BUG = 70
 EXIT_INTERRUPTED = 130
+_INTERRUPTED = "interrupted; run the same command again to go on"
 
 app = typer.Typer(
     name="release",
@@ -60,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
         show_error(error)
         return error.exit_code
     except KeyboardInterrupt:
-        say("interrupted; run the same command again to go on")
+        say(_INTERRUPTED)
         return EXIT_INTERRUPTED
     except typer.Abort:
         say("not done: the question was not answered with yes")
@@ -78,4 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
         traceback.print_exc()
         say("this is a bug in sae-release; please report it with the lines above")
         return EXIT_BUG
+    if result == EXIT_INTERRUPTED:
+        # The parser turns an interrupt inside a command into this exit code.
+        say(_INTERRUPTED)
     return result if isinstance(result, int) else 0

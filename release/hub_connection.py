@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -59,7 +60,24 @@ def connect(hub: str | None, *, build: Path) -> Iterator[HubConnection]:
             f"--hub got {hub!r}",
             expected="a URL such as https://huggingface.co, or the word embedded",
         )
-    yield HubConnection((hub or constants.ENDPOINT).rstrip("/"), get_token())
+    endpoint = (hub or constants.ENDPOINT).rstrip("/")
+    if endpoint == constants.ENDPOINT.rstrip("/") and not constants.HF_HUB_DISABLE_IMPLICIT_TOKEN:
+        yield HubConnection(endpoint, get_token())
+    else:
+        # The saved token is for the default Hub; another address gets one only when it is given.
+        yield HubConnection(endpoint, os.environ.get("HF_TOKEN") or None)
+
+
+@contextmanager
+def without_client_bars() -> Iterator[None]:
+    """Keep huggingface_hub from drawing bars of its own, which would land in log files."""
+    from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_bars
+
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        enable_progress_bars()
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from manifests.load import LoadedManifest
 from manifests.progress import Progress
 from manifests.tool_version import tool_version
 from release.gate import NotReady, require_ready
-from release.hub_connection import HubConnection, hub_errors_explained
+from release.hub_connection import HubConnection, hub_errors_explained, without_client_bars
 from release.push_plan import PushPlan, RemoteFile, compare
 from release.read_back import read_back
 from release.release_files import ReleaseFile, release_files
@@ -105,7 +105,8 @@ def publish_files(
     """
     api = connection.api()
     with hub_errors_explained(f"creating {repo_id}", connection):
-        api.create_repo(repo_id, private=not public, exist_ok=True)
+        if not api.repo_exists(repo_id):
+            api.create_repo(repo_id, private=not public, exist_ok=True)
     plan = plan_push(repo_id, files, connection)
     commit = plan.parent
     if plan.sends:
@@ -156,6 +157,7 @@ def _commit(
     ]
     with (
         progress.task(f"upload {len(operations)} files", total=len(operations)) as task,
+        without_client_bars(),
         hub_errors_explained(f"uploading to {repo_id}", connection),
     ):
         for start in range(0, len(operations), _FILES_PER_UPLOAD):
@@ -163,7 +165,10 @@ def _commit(
             api.preupload_lfs_files(repo_id, additions=batch, free_memory=False)
             task.advance(len(batch))
     try:
-        with hub_errors_explained(f"committing to {repo_id}", connection):
+        with (
+            without_client_bars(),
+            hub_errors_explained(f"committing to {repo_id}", connection),
+        ):
             info = api.create_commit(
                 repo_id,
                 operations,

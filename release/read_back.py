@@ -8,7 +8,7 @@ from pathlib import Path
 from manifests.digests import file_sha256
 from manifests.errors import ReleaseError
 from manifests.progress import Progress
-from release.hub_connection import HubConnection, hub_errors_explained
+from release.hub_connection import HubConnection, hub_errors_explained, without_client_bars
 from release.release_files import ReleaseFile
 
 
@@ -33,26 +33,23 @@ def read_back(
         ReadBackMismatch: a file is absent or differs; names all such files.
         HubUnavailable: the Hub cannot be read.
     """
-    from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_bars
-
     wrong: list[str] = []
     with (
         tempfile.TemporaryDirectory(prefix="sae-release-", ignore_cleanup_errors=True) as folder,
         progress.task(f"read back {len(files)} files", total=len(files)) as task,
     ):
         copy = Path(folder) / "copy"
-        disable_progress_bars()
-        try:
-            with hub_errors_explained(f"reading back {repo_id}", connection):
-                connection.api().snapshot_download(
-                    repo_id,
-                    revision=commit,
-                    allow_patterns=sorted(files),
-                    cache_dir=Path(folder) / "cache",
-                    local_dir=copy,
-                )
-        finally:
-            enable_progress_bars()
+        with (
+            without_client_bars(),
+            hub_errors_explained(f"reading back {repo_id}", connection),
+        ):
+            connection.api().snapshot_download(
+                repo_id,
+                revision=commit,
+                allow_patterns=sorted(files),
+                cache_dir=Path(folder) / "cache",
+                local_dir=copy,
+            )
         for name, file in files.items():
             there = copy / Path(*name.split("/"))
             if not there.is_file():

@@ -58,7 +58,7 @@ def validate_target(
             target.repo_id,
             revision=target.revision,
             endpoint=connection.endpoint,
-            token=connection.token,
+            token=connection.token or False,
         )
     default: Tier = "load" if isinstance(target, FolderTarget) else "static"
     return validate(

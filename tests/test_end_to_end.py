@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import shutil
 import socket
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from manifests.digests import file_sha256
 from release.cli import main
@@ -119,6 +121,49 @@ def copy_of(ran: Ran, tmp_path: Path) -> tuple[Path, list[str]]:
     build = tmp_path / "build"
     shutil.copytree(ran.build / ran.project.path.stem, build / ran.project.path.stem)
     return build, ["--build", str(build), "--base-model", ran.project.checkpoint]
+
+
+def manifest_with(ran: Ran, tmp_path: Path, **changes: Any) -> str:
+    """The project's manifest with other top-level keys, and its data, in another folder."""
+    folder = tmp_path / "project"
+    shutil.copytree(ran.project.path.parent, folder)
+    path = folder / ran.project.path.name
+    content = yaml.safe_load(path.read_text(encoding="utf-8")) | changes
+    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    return str(path)
+
+
+def test_a_failure_is_released_only_where_the_manifest_accepts_it(
+    ran: Ran, tmp_path, command
+) -> None:
+    build, options = copy_of(ran, tmp_path)
+    # No explained variance is above 2, so N204 fails on every SAE.
+    limits = {"min_explained_variance": 2.0}
+    strict = manifest_with(ran, tmp_path / "strict", limits=limits)
+    refused = command("run", strict, "--hub", "embedded", *options)
+    assert (refused.code, "N204 failed" in refused.out) == (1, True), refused.err
+    accept = [{"code": "N204", "since": datetime.date(2026, 1, 2), "why": "It is only a test."}]
+    known = manifest_with(ran, tmp_path / "known", limits=limits, accept=accept)
+    released = command("run", known, "--hub", "embedded", *options)
+    assert released.code == 0, released.err
+    shown = " ".join(released.out.split())
+    assert "N204 accepted" in shown and "failed as accepted" in shown
+    assert "accepted since 2026-01-02: It is only a test." in shown
+    card = (build / ran.project.path.stem / "repository" / "README.md").read_text(encoding="utf-8")
+    assert "**Check N204 fails, and this is accepted** since 2026-01-02" in card
+
+
+def test_a_claim_that_does_not_hold_stops_the_release_and_the_card(
+    ran: Ran, tmp_path, command
+) -> None:
+    build, options = copy_of(ran, tmp_path)
+    claims = [{"text": "All is exact.", "holds_if": "worst(explained_variance) == 1"}]
+    manifest = manifest_with(ran, tmp_path, claims=claims)
+    refused = command("run", manifest, "--hub", "embedded", *options)
+    assert (refused.code, "M201 failed: All is exact." in refused.out) == (1, True), refused.err
+    rendered = command("render", manifest, "--build", str(build))
+    assert (rendered.code, "'All is exact.'" in rendered.err) == (1, True)
+    assert not list((build / "hub").rglob("*.safetensors"))
 
 
 def test_a_truncated_weights_file_is_named_and_not_pushed(ran: Ran, tmp_path, command) -> None:
@@ -239,7 +284,9 @@ def test_an_interrupted_command_ends_with_130(monkeypatch, command) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("manifests.schema.manifest_schema", interrupted)
-    assert command("schema").code == 130
+    finished = command("schema")
+    assert finished.code == 130
+    assert "run the same command again" in finished.err
 
 
 def test_explain_prints_a_page_and_knows_the_nearest_code(command) -> None:

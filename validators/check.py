@@ -24,6 +24,7 @@ FAMILIES = {
     "W": "weights",
     "L": "loading",
     "N": "numbers on activations",
+    "M": "what the manifest says of results",
 }
 
 
@@ -71,6 +72,7 @@ class Check:
         requires: codes that must have passed (or warned, or noted) before it makes sense.
         architectures: the architectures it applies to; None: all.
         needs_manifest: it compares with a manifest, and is left out without one.
+        asked_last: it is about what the other checks found or measured, and comes after them.
         ask: the function that answers.
         page: why it matters, an example, how to mend it.
     """
@@ -83,6 +85,7 @@ class Check:
     requires: tuple[str, ...]
     architectures: tuple[str, ...] | None
     needs_manifest: bool
+    asked_last: bool
     ask: Callable[[Any], Verdict]
     page: str
 
@@ -113,6 +116,7 @@ def sae_check(
             requires=requires,
             architectures=architectures,
             needs_manifest=needs_manifest,
+            asked_last=False,
             ask=ask,
             page=_page_of(ask),
         )
@@ -128,8 +132,13 @@ def repository_check(
     severity: Severity = "fail",
     requires: tuple[str, ...] = (),
     needs_manifest: bool = False,
+    asked_last: bool = False,
 ) -> Callable[[Callable[[RepositorySubject], Verdict]], Check]:
-    """Make a function with a page into a check that is asked once of the repository."""
+    """Make a function with a page into a check that is asked once of the repository.
+
+    One that is asked last may require checks of SAEs: they then come before it, and it says itself
+    what follows where one was not passed.
+    """
 
     def declare(ask: Callable[[RepositorySubject], Verdict]) -> Check:
         return Check(
@@ -141,6 +150,7 @@ def repository_check(
             requires=requires,
             architectures=None,
             needs_manifest=needs_manifest,
+            asked_last=asked_last,
             ask=ask,
             page=_page_of(ask),
         )

@@ -32,7 +32,7 @@ class HubRepository(Repository):
         *,
         revision: str | None = None,
         endpoint: str | None = None,
-        token: str | None = None,
+        token: str | bool | None = None,
         cache_dir: Path | None = None,
     ) -> None:
         """Resolve the revision and list the files.
@@ -41,7 +41,7 @@ class HubRepository(Repository):
             repo_id: `owner/name`.
             revision: branch, tag or commit; the default branch when not given.
             endpoint: the Hub's URL; the client's default when not given.
-            token: sent with each request; None leaves it to the client's own settings.
+            token: sent with each request; False sends none, None means the client's own.
             cache_dir: where downloads go; the client's default cache when not given.
 
         Raises:

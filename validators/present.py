@@ -27,6 +27,7 @@ _COLUMNS = (
 _HEADINGS: tuple[tuple[OutcomeKind, str, str], ...] = (
     ("noted", "note", "cyan"),
     ("warned", "warning", "yellow"),
+    ("accepted", "accepted", "magenta"),
     ("crashed", "crashed", "red"),
     ("failed", "failed", "red"),
 )
@@ -141,6 +142,7 @@ def problem_lines(outcomes: list[Outcome], word: str) -> list[str]:
             f"{first.code} {word} on {len(outcomes)} SAEs; asked is that {first.title}",
             *_each(outcomes),
             *_indented("expected", first.expected),
+            *_acceptance(first),
             *_indented("next", first.next_step),
         ]
     subjects = [printable(outcome.subject) for outcome in outcomes if outcome.subject]
@@ -149,6 +151,7 @@ def problem_lines(outcomes: list[Outcome], word: str) -> list[str]:
     if subjects:
         lines += _indented("where", _named(subjects))
     lines += _indented("expected", first.expected)
+    lines += _acceptance(first)
     lines += _indented("next", first.next_step)
     return lines
 
@@ -158,24 +161,28 @@ def closing_sentence(report: Report, *, next_command: str) -> str:
     checks = report.checks
     if checks is None or not checks.outcomes:
         return "NOTHING CHECKED: the report holds no checks; run `release validate` first."
-    n_asked = checks.count("passed", "failed", "warned", "noted", "crashed")
+    n_asked = checks.count("passed", "failed", "accepted", "warned", "noted", "crashed")
     n_saes = len({outcome.subject for outcome in checks.outcomes if outcome.subject})
     asked = f"{n_asked} checks on {n_saes} SAE{'s' * (n_saes != 1)}"
+    n_accepted = checks.count("accepted")
+    known = f" and {n_accepted} failed as accepted" if n_accepted else ""
     n_bad = checks.count("failed", "crashed")
     if n_bad:
         bad = (outcome for outcome in checks.outcomes if outcome.outcome in ("failed", "crashed"))
         return (
-            f"FAILED: {n_bad} of {asked} failed; mend {'it' if n_bad == 1 else 'them'} and "
+            f"FAILED: {n_bad} of {asked} failed{known}; mend {'it' if n_bad == 1 else 'them'} and "
             f"validate again (`release explain {next(bad).code}` tells more)."
         )
     if checks.exit_code == 3:
         return (
-            f"INCOMPLETE: none of {asked} failed, but {checks.n_gaps} required checks were "
+            f"INCOMPLETE: none of {asked} failed{known}, but {checks.n_gaps} required checks were "
             "skipped; supply what they lack and validate again."
         )
     n_warned = checks.count("warned")
     warned = f" with {n_warned} warning{'s' * (n_warned != 1)}" if n_warned else ""
-    return f"PASSED: {asked} passed{warned}, tier {checks.tiers[-1]}; next: {next_command}"
+    if n_accepted:
+        asked = f"{n_asked - n_accepted} of {asked}"
+    return f"PASSED: {asked} passed{warned}{known}, tier {checks.tiers[-1]}; next: {next_command}"
 
 
 def printable(text: str) -> str:
@@ -198,9 +205,16 @@ def _grouped(checks: Checks, kind: OutcomeKind) -> list[tuple[tuple[str, ...], l
         else:
             # A crash is told whole; what else differs only in its numbers is told together.
             found = outcome.found if kind == "crashed" or not outcome.subject else ""
-            key = (outcome.code, found, outcome.expected, outcome.next_step)
+            key = (outcome.code, found, *_acceptance(outcome), outcome.expected, outcome.next_step)
         groups.setdefault(key, []).append(outcome)
     return sorted(groups.items()) if kind != "skipped" else list(groups.items())
+
+
+def _acceptance(outcome: Outcome) -> list[str]:
+    """Since when the manifest accepts a failure, and why; no line for what is not accepted."""
+    if outcome.acceptance is None:
+        return []
+    return _indented(f"accepted since {outcome.acceptance.since}", outcome.acceptance.why)
 
 
 def _each(outcomes: list[Outcome]) -> list[str]:

@@ -8,7 +8,16 @@ from types import ModuleType
 
 from manifests.errors import UsageError
 from validators.check import FAMILIES, Check
-from validators.checks import config, files, hooks, loading, numbers, weights, weights_static
+from validators.checks import (
+    claims,
+    config,
+    files,
+    hooks,
+    loading,
+    numbers,
+    weights,
+    weights_static,
+)
 from validators.report import Tier
 
 TIERS: tuple[Tier, ...] = ("static", "load", "activations")
@@ -21,6 +30,7 @@ _MODULES: tuple[ModuleType, ...] = (
     weights,
     loading,
     numbers,
+    claims,
 )
 
 

@@ -6,6 +6,7 @@ Unknown is not a number: a value that is None has a reason.
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -18,7 +19,7 @@ FORMAT: Literal["sae-release.report/1"] = "sae-release.report/1"
 
 Tier = Literal["static", "load", "activations"]
 Severity = Literal["fail", "warn", "note"]
-OutcomeKind = Literal["passed", "failed", "warned", "noted", "skipped", "crashed"]
+OutcomeKind = Literal["passed", "failed", "accepted", "warned", "noted", "skipped", "crashed"]
 Digests = dict[str, str]
 NonNegative = Annotated[int, Field(ge=0)]
 
@@ -43,6 +44,13 @@ class Measurement(_Strict):
         return self
 
 
+class Acceptance(_Strict):
+    """That the manifest knows of a failure: since when, and why it is accepted."""
+
+    since: datetime.date
+    why: str
+
+
 class Outcome(_Strict):
     """The result of one check on one subject."""
 
@@ -58,6 +66,15 @@ class Outcome(_Strict):
     required: bool = Field(
         True, description="False: skipped because there was nothing to ask about, so no gap."
     )
+    acceptance: Acceptance | None = Field(
+        None, description="For an accepted failure: what the manifest says of it."
+    )
+
+    @model_validator(mode="after")
+    def _accepted_with_a_reason(self) -> Self:
+        if (self.outcome == "accepted") != (self.acceptance is not None):
+            raise ValueError("an outcome is accepted if and only if it says since when and why")
+        return self
 
 
 class Checks(_Strict):
@@ -82,7 +99,7 @@ class Checks(_Strict):
         """0 good; 1 a check failed or crashed; 3 a required one was skipped, or none was asked."""
         if self.count("failed", "crashed"):
             return 1
-        asked = self.count("passed", "warned", "noted")
+        asked = self.count("passed", "warned", "noted", "accepted")
         return 3 if self.n_gaps or not asked else 0
 
 

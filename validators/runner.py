@@ -7,8 +7,9 @@ from collections.abc import Iterable
 
 from manifests.errors import MissingExtra, ReleaseError
 from manifests.progress import Progress
+from validators.acceptance import acceptance_of
 from validators.check import Check, Passed, Problem, Skipped, Verdict
-from validators.report import Outcome, OutcomeKind
+from validators.report import Acceptance, Outcome, OutcomeKind
 from validators.subjects import RepositorySubject, SaeSubject
 
 _BY_SEVERITY: dict[str, OutcomeKind] = {"fail": "failed", "warn": "warned", "note": "noted"}
@@ -32,8 +33,9 @@ def run_checks(
         HubUnavailable: the Hub stopped answering; nothing can be said about the repository.
     """
     done: dict[str, Outcome] = {}
-    _ask_all(subject, (c for c in checks if c.subject == "repository"), done)
-    outcomes = sorted(done.values(), key=lambda outcome: outcome.code)
+    of_repository = [check for check in checks if check.subject == "repository"]
+    _ask_all(subject, (check for check in of_repository if not check.asked_last), done)
+    found: list[Outcome] = []
     of_saes = [check for check in checks if check.subject == "sae"]
     with progress.task("checking SAEs", total=len(subject.saes)) as task:
         for sae in subject.saes:
@@ -41,8 +43,10 @@ def run_checks(
             _ask_all(sae, of_saes, of_this)
             sae.release_memory()
             task.advance()
-            outcomes += [of_this[code] for code in sorted(of_this.keys() - done.keys())]
-    return tuple(outcomes)
+            found += [of_this[code] for code in sorted(of_this.keys() - done.keys())]
+    subject.outcomes = (*done.values(), *found)
+    _ask_all(subject, (check for check in of_repository if check.asked_last), done)
+    return (*sorted(done.values(), key=lambda outcome: outcome.code), *found)
 
 
 def _ask_all(
@@ -63,7 +67,8 @@ def _ask_all(
 def _unmet(check: Check, done: dict[str, Outcome]) -> Skipped | None:
     """Why a check makes no sense here; None when all it requires is met.
 
-    A required check that does not apply (no manifest, another architecture) is met.
+    A required check that does not apply (no manifest, another architecture) is met. What comes
+    after an accepted failure was accepted with it, so leaving that out is no gap.
     """
     for code in sorted(check.requires):
         before = done.get(code)
@@ -71,6 +76,8 @@ def _unmet(check: Check, done: dict[str, Outcome]) -> Skipped | None:
             continue
         if before.outcome == "skipped":
             return Skipped(before.found, before.next_step, required=before.required)
+        if before.outcome == "accepted":
+            return Skipped(f"{code} accepted: {before.title}", f"mend {code} first", required=False)
         return Skipped(f"{code} {before.outcome}: {before.title}", f"mend {code} first")
     return None
 
@@ -98,18 +105,30 @@ def _outcome(
             "a check that ends with an answer",
             "report the traceback as a bug of sae-release, with the files that caused it",
         )
+    kind = kind or _kind(check, verdict)
+    acceptance = _acceptance(check, subject) if kind == "failed" else None
     return Outcome(
         code=check.code,
         title=check.title,
         tier=check.tier,
         severity=check.severity,
-        outcome=kind or _kind(check, verdict),
+        outcome="accepted" if acceptance else kind,
         subject=subject.subject_id,
         found=verdict.reason if isinstance(verdict, Skipped) else verdict.found,
         expected=verdict.expected if isinstance(verdict, Problem) else "",
         next_step="" if isinstance(verdict, Passed) else verdict.next_step,
         required=not isinstance(verdict, Skipped) or verdict.required,
+        acceptance=acceptance,
     )
+
+
+def _acceptance(check: Check, subject: RepositorySubject | SaeSubject) -> Acceptance | None:
+    """What the manifest says of a failure that it knows; None where it must be mended."""
+    repository = subject if isinstance(subject, RepositorySubject) else subject.parent
+    if repository.claim is None:
+        return None
+    entry = acceptance_of(check.code, subject.subject_id, repository.claim.manifest.accept)
+    return Acceptance(since=entry.since, why=entry.why) if entry else None
 
 
 def _kind(check: Check, verdict: Verdict) -> OutcomeKind:

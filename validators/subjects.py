@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from validators.evaluation import Evaluation
     from validators.evidence import Evidence
     from validators.manual_sae import ManualSae
+    from validators.report import Outcome
 
 TRAINING_RECORD = "training.json"
 
@@ -41,6 +42,8 @@ class RepositorySubject:
     ) -> None:
         self.repository = repository
         self.claim = claim
+        # What was found so far; whole by the time that checks are asked last.
+        self.outcomes: tuple[Outcome, ...] = ()
         self._base_model = base_model
         self._progress = progress
 

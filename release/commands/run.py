@@ -85,5 +85,7 @@ def _validate_as_a_user(repo_id: str, commit: str, endpoint: str) -> int:
         *("--hub", endpoint, "--tier", "load"),
     ]
     sys.stdout.flush()
-    environment = os.environ | {"HF_ENDPOINT": endpoint}
+    own_settings = {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"}
+    environment = {k: v for k, v in os.environ.items() if k not in own_settings}
+    environment |= {"HF_ENDPOINT": endpoint, "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1"}
     return subprocess.run(command, env=environment, check=False).returncode  # noqa: S603

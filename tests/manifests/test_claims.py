@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from manifests.claims import ClaimProblem, claim_holds
+from manifests.claims import ClaimProblem, claim_holds, names_used
 
 METRICS = {
     "explained_variance": [0.5, 0.7, 0.9],
@@ -53,6 +53,30 @@ def test_a_condition_is_true_or_false(expression: str, holds: bool) -> None:
 def test_what_cannot_be_decided_is_refused(expression: str, message: str) -> None:
     with pytest.raises(ClaimProblem, match=message.replace("(", r"\(")):
         claim_holds(expression, METRICS)
+
+
+@pytest.mark.parametrize(
+    ("expression", "names"),
+    [
+        ("best(topk.l0) > reported['raw peak']", {("topk", "l0"), ("reported", "raw peak")}),
+        ("l0 == 'reported.x'", {("l0",)}),
+        ("not (abs(mse) < 1) or mse == round(l0)", {("mse",), ("l0",)}),
+        ("topk['l' ~ x]", {("topk",), ("x",)}),
+        ("l0[0] > best(a.b.c)", {("l0",), ("a", "b", "c")}),
+        ("1 < 2", set()),
+        ("[l0, {'a': mse}] == (x if y else z)", {(n,) for n in ("l0", "mse", "x", "y", "z")}),
+    ],
+)
+def test_the_names_of_a_condition_come_from_its_syntax(
+    expression: str, names: set[tuple[str, ...]]
+) -> None:
+    assert names_used(expression) == names
+
+
+@pytest.mark.parametrize("expression", ["best(l0) >", "a b", "x" * 600, "(" * 400, "{% if %}", ""])
+def test_no_names_are_read_from_what_is_no_expression(expression: str) -> None:
+    with pytest.raises(ClaimProblem):
+        names_used(expression)
 
 
 @settings(max_examples=200)

@@ -117,6 +117,28 @@ def test_a_resolved_manifest_resolves_to_itself() -> None:
     assert again.digest() == manifest.digest()
 
 
+def test_what_decides_a_check_changes_the_evidence(tmp_path, demo_text) -> None:
+    fact = {"name": "peak", "metric": "accuracy", "value": 0.5, "source": "a page"}
+    accepted = {"code": "W103", "where": "*", "since": "2026-01-02", "why": "known"}
+    plain = {**yaml.safe_load(demo_text), "claims": [{"text": "So.", "holds_if": "1 < 2"}]}
+    plain |= {"reported": [fact], "accept": [accepted]}
+
+    def evidence(**changes: object) -> str:
+        text = yaml.safe_dump(plain | changes).replace("'2026-01-02'", "2026-01-02")
+        return load_manifest(write(tmp_path, text)).evidence_digest
+
+    before = evidence()
+    assert evidence(claims=[{"text": "So.", "holds_if": "1 < 3"}]) != before
+    assert evidence(claims=[{"text": "So!", "holds_if": "1 < 2"}]) != before
+    assert evidence(claims=[]) != before
+    assert evidence(accept=[accepted | {"where": "smollm2_topk*"}]) != before
+    assert evidence(accept=[accepted | {"why": "still known"}]) != before
+    assert evidence(accept=[]) != before
+    assert evidence(reported=[fact | {"value": 0.6}]) != before
+    assert evidence(reported=[fact | {"bound": "below"}]) != before
+    assert evidence(reported=[fact | {"source": "another page"}]) == before
+
+
 def test_a_wording_leaves_the_evidence_as_it_is(tmp_path, demo_text) -> None:
     before = load_manifest(DEMO)
     worded = load_manifest(write(tmp_path, demo_text.replace("title: Smol", "title: The Smol")))

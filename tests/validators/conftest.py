@@ -55,6 +55,9 @@ data:
   pooling: last_token
   conditions: {mixed: {labels: [deceptive, honest]}}
   held_out: {fraction: 0.25, seed: 0}
+claims:
+  - {text: There is one SAE of each architecture., holds_if: matrix.n_saes == 3}
+  - {text: TopK has nine active latents., holds_if: worst(topk.l0) == 9 and best(L1.l0) > 9}
 """
 
 

@@ -208,8 +208,9 @@ FAULTS = (
     Fault("N210", "worse_than_pca", tensor("topk", "b_dec", lambda t: t + 1000), TOPK),
 )  # fmt: skip
 
-# Faults of a loader or of the data rather than of files; each has a test of its own below.
-TESTED_APART = {"H100", "H202", "L103", "N201", "N211"}
+# Faults of a loader or of the data rather than of files; each has a test of its own below, and the
+# faults of a manifest (M) have theirs in test_claim_checks.py.
+TESTED_APART = {"H100", "H202", "L103", "N201", "N211", "M001", "M002", "M201"}
 
 
 EVIDENCE: dict[tuple[Path, frozenset[str]], Evidence] = {}

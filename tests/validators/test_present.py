@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from validators.present import closing_sentence, report_text
-from validators.report import Checks, Measurement, Measurements, Outcome, Report
+from validators.report import Acceptance, Checks, Measurement, Measurements, Outcome, Report
 
 NEXT = "release render x.yaml"
 
@@ -54,6 +54,13 @@ def report_of(*outcomes: Outcome, measured: bool = False) -> Report:
 
 FAILED = outcome("C006", "failed", found="k is missing", expected="an integer", next_step="write k")
 PASSED = outcome("C001", "passed", found="9 keys")
+ACCEPTED = outcome(
+    "W103",
+    "accepted",
+    found="all thresholds are 0",
+    next_step="retrain",
+    acceptance=Acceptance(since="2026-01-02", why="the weights are as they were published"),
+)
 
 
 def test_a_problem_says_where_what_was_expected_and_what_next() -> None:
@@ -76,6 +83,38 @@ def test_failures_come_last_and_equal_ones_once() -> None:
     assert text.index("N210 note") < text.index("C012 warning") < text.index("C006 failed")
     assert text.count("C006 failed") == 1
     assert "where: sae_0, sae_1, sae_2, sae_3 and 2 more" in text
+
+
+def test_an_accepted_failure_is_shown_with_its_reason_and_is_not_called_passed() -> None:
+    text = report_text(report_of(PASSED, ACCEPTED))
+    assert text == (
+        "W103 accepted: all thresholds are 0\n"
+        "     where: sae_a\n"
+        "     accepted since 2026-01-02: the weights are as they were published\n"
+        "     next: retrain\n"
+        "\n"
+        "PASSED: 1 of 2 checks on 1 SAE passed and 1 failed as accepted, tier static;\n"
+        "next: release render MANIFEST\n"
+    )
+    failed = report_text(report_of(PASSED, ACCEPTED, FAILED))
+    assert failed.index("W103 accepted") < failed.index("C006 failed")
+    assert "FAILED: 1 of 3 checks on 1 SAE failed and 1 failed as accepted;" in failed
+
+
+def test_failures_that_are_accepted_for_different_reasons_are_told_apart() -> None:
+    other = Acceptance(since="2026-01-02", why="another reason")
+    twice = ACCEPTED.model_copy(update={"subject": "sae_b"})
+    third = ACCEPTED.model_copy(update={"subject": "sae_c", "acceptance": other})
+    text = report_text(report_of(ACCEPTED, twice, third))
+    assert "where: sae_a, sae_b\n     accepted since 2026-01-02: the weights" in text
+    assert "where: sae_c\n     accepted since 2026-01-02: another reason" in text
+
+
+def test_an_outcome_is_accepted_only_with_a_reason() -> None:
+    with pytest.raises(ValueError, match="since when and why"):
+        outcome("W103", "accepted")
+    with pytest.raises(ValueError, match="since when and why"):
+        outcome("W103", "failed", acceptance=ACCEPTED.acceptance)
 
 
 def test_the_table_fits_80_columns_and_names_what_was_not_measured() -> None:
@@ -120,6 +159,9 @@ def test_the_closing_sentence_says_what_was_decided(
         ((PASSED, outcome("C002", "skipped", required=False)), 0),
         ((FAILED, outcome("C002", "skipped")), 1),
         ((outcome("C002", "warned"), outcome("C003", "noted")), 0),
+        ((PASSED, ACCEPTED), 0),
+        ((ACCEPTED, FAILED), 1),
+        ((ACCEPTED, outcome("C002", "skipped")), 3),
     ],
 )
 def test_the_exit_code_follows_from_the_outcomes(outcomes: tuple[Outcome, ...], code: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import json
 import shutil
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from manifests.build_folder import BuildFolder
+from manifests.facts import Accept, Claim
 from manifests.progress import Silent
 from validators.claim import published_claim
 from validators.local_repository import LocalRepository
@@ -162,6 +164,28 @@ def test_a_damaged_report_is_made_again(good_release: Any, build: BuildFolder) -
     report, kept = again(good_release, build, tier="static")
     assert not kept
     assert read_report(build.report_json) == report
+
+
+@pytest.mark.parametrize("changed", ["claims", "accept"])
+def test_another_claim_or_acceptance_makes_the_report_stale(
+    good_release: Any, build: BuildFolder, changed: str
+) -> None:
+    value = {
+        "claims": (Claim(text="There are four SAEs.", holds_if="matrix.n_saes == 4"),),
+        "accept": (Accept(code="W103", since=datetime.date(2026, 1, 2), why="known"),),
+    }[changed]
+    manifest = good_release.loaded.manifest.model_copy(update={changed: value})
+    other = dataclasses.replace(good_release.loaded, manifest=manifest)
+    report = validate_build(other, build, tier="static", progress=Silent())
+    assert read_report(build.report_json) == report
+    assert report.evidence_digest == manifest.evidence_digest()
+    by_code = {outcome.code: outcome for outcome in report.checks.outcomes}
+    expected = {"claims": ("failed", "passed"), "accept": ("passed", "passed")}[changed]
+    # W103 is of the tier load, which was not run, so nobody knows whether it still fails.
+    assert (by_code["M001"].outcome, by_code["M002"].outcome) == expected
+    kept = Noted()
+    assert validate_build(other, build, tier="static", progress=kept) == report
+    assert any("kept" in note for note in kept.notes)
 
 
 def test_another_wording_keeps_the_numbers_and_names_the_new_manifest(

@@ -7,7 +7,7 @@ from validators.check import Passed, Problem, Skipped, Verdict, repository_check
 from validators.report import Measurement
 from validators.subjects import RepositorySubject, SaeSubject
 
-# An SAE outside these bounds may be meant so; see N205 and N206.
+# An SAE outside these bounds may be meant so; see N207 and N208.
 _MIN_L0 = 5.0
 _MAX_L0_SHARE = 0.2
 _DENSE_SHARE = 0.4
