@@ -46,7 +46,7 @@ def test_a_system_has_as_many_saes_as_its_matrix(name: str, n_saes: int, output)
     shown = " ".join(output(str(MANIFESTS / f"{name}.yaml")).split())
     assert f": {n_saes} SAEs (" in shown
     listed = output(str(MANIFESTS / f"{name}.yaml"), "--saes").split("\n")
-    assert sum(line.count("model.") for line in listed) == n_saes
+    assert sum(line.count(".layers.") for line in listed) == n_saes
 
 
 def test_each_value_names_where_it_was_written(output) -> None:
