@@ -66,6 +66,9 @@ def report_text(
         console.print(measurement_table(report))
         console.print(Text("\n".join(measurement_legend(report))))
         console.print()
+    elif report.checks is not None and report.checks.outcomes:
+        console.print(checks_table(report.checks))
+        console.print()
     if report.checks is not None:
         for block in problem_blocks(report.checks):
             console.print(block, soft_wrap=False)
@@ -74,6 +77,27 @@ def report_text(
     lines = (line.rstrip() for line in stream.getvalue().splitlines())
     text = "\n".join(lines) + "\n"
     return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def checks_table(checks: Checks) -> Table:
+    """One row for each SAE, and one for the repository: how many checks ended how."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    table.add_column("SAE", overflow="fold")
+    kinds: tuple[tuple[str, tuple[OutcomeKind, ...]], ...] = (
+        ("passed", ("passed", "noted")),
+        ("warned", ("warned",)),
+        ("failed", ("failed", "crashed")),
+        ("accepted", ("accepted",)),
+        ("skipped", ("skipped",)),
+    )
+    for heading, _ in kinds:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for subject in dict.fromkeys(outcome.subject for outcome in checks.outcomes):
+        own = [outcome.outcome for outcome in checks.outcomes if outcome.subject == subject]
+        counts = [sum(kind in wanted for kind in own) for _, wanted in kinds]
+        name = printable(subject) if subject else "(the repository)"
+        table.add_row(Text(name), *(str(count) for count in counts))
+    return table
 
 
 def measurement_table(report: Report) -> Table:

@@ -66,6 +66,9 @@ ACCEPTED = outcome(
 def test_a_problem_says_where_what_was_expected_and_what_next() -> None:
     text = report_text(report_of(PASSED, FAILED))
     assert text == (
+        "SAE   passed warned failed accepted skipped\n"
+        "sae_a      1      0      1        0       0\n"
+        "\n"
         "C006 failed: k is missing\n"
         "     where: sae_a\n"
         "     expected: an integer\n"
@@ -88,6 +91,9 @@ def test_failures_come_last_and_equal_ones_once() -> None:
 def test_an_accepted_failure_is_shown_with_its_reason_and_is_not_called_passed() -> None:
     text = report_text(report_of(PASSED, ACCEPTED))
     assert text == (
+        "SAE   passed warned failed accepted skipped\n"
+        "sae_a      1      0      0        1       0\n"
+        "\n"
         "W103 accepted: all thresholds are 0\n"
         "     where: sae_a\n"
         "     accepted since 2026-01-02: the weights are as they were published\n"
