@@ -219,6 +219,7 @@ def test_the_published_copy_is_validated_from_another_folder(
         missing = command("validate", "someone/absent", "--hub", hub.endpoint)
     assert finished.code == 0, finished.out + finished.err
     assert "tier static" in finished.out
+    assert "release validate someone/tiny-saes --tier load" in " ".join(finished.out.split())
     assert (missing.code, missing.out) == (4, "")
     assert "someone/absent" in missing.err
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,10 @@ from release.options import (
     HubOption,
     ManifestsOption,
 )
+
+if TYPE_CHECKING:
+    from release.targets import Target
+    from validators.report import Report
 
 EXIT_NOT_CHECKED = 3
 
@@ -79,5 +83,17 @@ def validate(
     if output is OutputFormat.json:
         write_data(report.model_dump_json(indent=2))
     else:
-        show_report(report)
+        show_report(report, next_command=_next_command(target, parsed, report))
     return report.checks.exit_code if report.checks else EXIT_NOT_CHECKED
+
+
+def _next_command(target: str, parsed: Target, report: Report) -> str:
+    """What to run after a good result: look further, or go on with one's own release."""
+    from release.targets import ManifestTarget
+
+    reached = report.checks.tiers[-1] if report.checks else "static"
+    if reached == "static":
+        return f"release validate {target} --tier load"
+    if reached == "load":
+        return f"release validate {target} --tier activations"
+    return f"release render {target}" if isinstance(parsed, ManifestTarget) else "use it"
