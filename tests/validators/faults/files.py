@@ -1,0 +1,45 @@
+"""Faults that the checks F notice."""
+
+from __future__ import annotations
+
+import shutil
+
+from faults.damage import (
+    TOPK,
+    Fault,
+    cfg,
+    cut_weights_short,
+    link_out_of_the_repository,
+    remove_everything,
+    replace_weights_by_lfs_pointer,
+    write_text,
+)
+
+FAULTS = (
+    Fault("F001", "empty_repository", remove_everything),
+    Fault("F002", "missing_folder", lambda d: shutil.rmtree(d.sae("topk")), TOPK),
+    Fault(
+        "F003",
+        "left_over_folder",
+        lambda d: shutil.copytree(d.sae("topk"), d.root / "tiny_topk_L0_mixed"),
+        "tiny_topk_L0_mixed",
+    ),
+    Fault("F004", "no_config", lambda d: (d.sae("topk") / "cfg.json").unlink(), TOPK),
+    Fault("F005", "weights_cut_short", cut_weights_short, TOPK),
+    Fault("F005", "lfs_pointer", replace_weights_by_lfs_pointer, TOPK),
+    Fault("F006", "pickled_weights", write_text("ae.pt", "x")),
+    Fault("F007", "link_out_of_the_repository", link_out_of_the_repository),
+    Fault("F008", "no_training_record", lambda d: (d.root / "training.json").unlink()),
+    Fault(
+        "F008",
+        "weights_of_other_data",
+        lambda d: d.edit_training(lambda r: r["data"].update(sha256="1" * 64)),
+    ),
+    Fault("F009", "config_edited_after_training", cfg("topk", device="cuda:0"), TOPK),
+    Fault(
+        "F009",
+        "sae_not_in_training_record",
+        lambda d: d.edit_training(lambda r: r["saes"].pop(TOPK)),
+        TOPK,
+    ),
+)  # fmt: skip
