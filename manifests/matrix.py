@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
+import string
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,7 +14,12 @@ from manifests.hooks import hf_hook_name, lens_hook_name
 from manifests.model import Manifest, MatrixEntry, SaeMatrix
 from manifests.recipe import Architecture
 
+# Manifests come from strangers too, inside the repositories that they publish.
+MAX_SAES = 10_000
+MAX_COMPARISONS = 10_000_000
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+_AXES = ("layers", "architectures", "conditions", "variants")
+_FORMAT = re.compile(r"0?[0-9]{0,2}d?")
 
 
 class MatrixProblem(ReleaseError):
@@ -40,9 +47,11 @@ def sae_specs(manifest: Manifest) -> tuple[SaeSpec, ...]:
     """The SAEs of a manifest, ordered by layer, architecture, condition and variant.
 
     Raises:
-        MatrixProblem: the id template has an unknown field, or gives two SAEs the same id.
+        MatrixProblem: the id template has an unknown field or gives two SAEs the same id, or there
+            are more than `MAX_SAES`.
     """
     matrix, base_model = manifest.saes, manifest.base_model
+    _refuse_excess(matrix)
     specs: dict[str, SaeSpec] = {}
     for layer, architecture, condition, variant in sorted(set(_cells(matrix))):
         sae_id = _sae_id(matrix.id, layer, architecture, condition, variant)
@@ -65,6 +74,35 @@ def sae_specs(manifest: Manifest) -> tuple[SaeSpec, ...]:
             hf_hook_name=hf_hook_name(base_model.model_type, layer),
         )
     return tuple(specs.values())
+
+
+def _refuse_excess(matrix: SaeMatrix) -> None:
+    n_cells = 0
+    for part in (MatrixEntry.model_validate({}), *matrix.include):
+        n_cells += math.prod(
+            len(getattr(matrix if getattr(part, axis) is None else part, axis)) for axis in _AXES
+        )
+    n_left_out = sum(len(getattr(e, axis) or ()) for e in matrix.exclude for axis in _AXES)
+    if n_cells > MAX_SAES or n_cells * (n_left_out + len(matrix.exclude)) > MAX_COMPARISONS:
+        raise MatrixProblem(
+            f"the axes multiply to {n_cells} SAEs, with {len(matrix.exclude)} exclusions",
+            where="saes",
+            expected=f"at most {MAX_SAES} in one repository, and few exclusions",
+            next_step="split the release into several repositories",
+        )
+
+
+def _refuse_strange_fields(template: str) -> None:
+    """Refuse attributes, indices and widths: `{layer:0999999999d}` would fill the memory.
+
+    Raises:
+        ValueError: there is one.
+    """
+    for _, name, width, conversion in string.Formatter().parse(template):
+        if name is None:
+            continue
+        if conversion or set(".[") & set(name) or not _FORMAT.fullmatch(width or ""):
+            raise ValueError(f"the field {name:.40} is written {width!r:.40}")
 
 
 def _cells(matrix: SaeMatrix) -> Iterator[tuple[int, Architecture, str, str]]:
@@ -93,6 +131,7 @@ def _covers(entry: MatrixEntry, cell: tuple[int, Architecture, str, str]) -> boo
 def _sae_id(template: str, layer: int, architecture: str, condition: str, variant: str) -> str:
     """Fill in the template; the id names a folder, so it may hold no separator and no space."""
     try:
+        _refuse_strange_fields(template)
         sae_id = template.format(
             layer=layer,
             architecture=architecture,

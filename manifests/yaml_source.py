@@ -7,6 +7,7 @@ keys, keys that are not strings, tags that would build objects, aliases whose ex
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,6 +126,7 @@ def read_yaml(path: Path, *, shown_as: str | None = None) -> SourcedData:
 def parse_yaml(text: str, *, shown_as: str) -> SourcedData:
     """Parse one YAML document; the same rules and errors as `read_yaml`."""
     try:
+        _refuse_excess(text, shown_as)
         node = _CoreSchemaLoader(text).get_single_node()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -143,6 +145,33 @@ def parse_yaml(text: str, *, shown_as: str) -> SourcedData:
     builder = _Builder(shown_as)
     data = builder.build(node, (), depth=0)
     return SourcedData(data=data, origins=builder.origins)
+
+
+def _refuse_excess(text: str, shown_as: str) -> None:
+    """Refuse depth and number of nodes from the events, which need no memory and no recursion.
+
+    libyaml's composer recurses in C, where deep nesting ends the process without an error, and
+    builds near a kilobyte for two bytes of text.
+    """
+    loader = _CoreSchemaLoader(text)
+    count = depth = 0
+    while loader.check_event():
+        event = loader.get_event()
+        # Keys are nodes too, but no values.
+        count += isinstance(event, yaml.NodeEvent)
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if count > 2 * MAX_NODES or depth > MAX_DEPTH + 1:
+            what = (
+                f"is nested more than {MAX_DEPTH} levels deep"
+                if depth > MAX_DEPTH + 1
+                else f"holds more than {2 * MAX_NODES} keys and values"
+            )
+            raise YamlProblem(
+                what,
+                where=f"{shown_as}:{event.start_mark.line + 1}:{event.start_mark.column + 1}",
+                expected="a file that a person can read",
+            )
 
 
 class _Builder:
@@ -194,7 +223,7 @@ class _Builder:
             if key in result:
                 first = self.origins[(*path, key)]
                 raise YamlProblem(
-                    f"states the key {key!r} twice (first in line {first.line})",
+                    f"states the key {key!r:.80} twice (first in line {first.line})",
                     where=str(self.origin(key_node)),
                     expected="each key once",
                 )
@@ -210,7 +239,7 @@ class _Builder:
             case t if t == _INT:
                 return self._integer(node, text)
             case t if t == _FLOAT:
-                return float(text)
+                return self._float(node, text)
             case t if t == _BOOL:
                 return text.lower() == "true"
             case t if t == _NULL:
@@ -227,10 +256,20 @@ class _Builder:
             )
         return int(text)
 
+    def _float(self, node: yaml.Node, text: str) -> float:
+        value = float(text)
+        if math.isinf(value):
+            raise YamlProblem(
+                f"has a number that no float holds: {text:.40}",
+                where=str(self.origin(node)),
+                expected="a number below 1.8e308",
+            )
+        return value
+
     def _only(self, node: yaml.Node, tag: str) -> None:
         if node.tag != tag:
             raise YamlProblem(
-                f"carries the tag {node.tag!r}, which would build an object",
+                f"carries the tag {node.tag!r:.80}, which would build an object",
                 where=str(self.origin(node)),
                 expected="plain strings, numbers, booleans, lists and mappings",
             )

@@ -11,6 +11,7 @@ from manifests.load import LoadedManifest
 from manifests.matrix import SaeSpec, sae_specs
 from manifests.model import Manifest
 from validators.repository import Repository, UnreadableFile
+from validators.strict_json import JsonProblem, refuse_excess
 
 PUBLISHED_MANIFEST = "manifest.json"
 
@@ -52,19 +53,26 @@ def published_claim(repository: Repository) -> Claim | None:
         return None
     text = repository.read_text(PUBLISHED_MANIFEST)
     try:
+        refuse_excess(text)
         manifest = Manifest.model_validate_json(text, strict=True)
+    except JsonProblem as error:
+        raise _no_manifest(repository, error.what) from error
     except ValidationError as error:
-        first = error.errors()[0]
+        first = error.errors(include_url=False, include_input=False)[0]
         key = ".".join(str(part) for part in first["loc"]) or "its start"
-        raise UnreadableFile(
-            f"is no resolved manifest: {key}: {first['msg']}",
-            where=f"{repository.location}/{PUBLISHED_MANIFEST}",
-            expected="the file that a release publishes",
-            next_step="name the manifest's YAML file instead, or update sae-release",
-        ) from error
+        raise _no_manifest(repository, f"{key:.200}: {first['msg']:.300}") from error
     return Claim(
         manifest=manifest,
         saes={spec.sae_id: spec for spec in sae_specs(manifest)},
         source=f"{PUBLISHED_MANIFEST} of {repository.name}",
         loaded=None,
+    )
+
+
+def _no_manifest(repository: Repository, why: str) -> UnreadableFile:
+    return UnreadableFile(
+        f"is no resolved manifest: {why}",
+        where=f"{repository.location}/{PUBLISHED_MANIFEST}",
+        expected="the file that a release publishes",
+        next_step="name the manifest's YAML file instead, or update sae-release",
     )

@@ -6,22 +6,28 @@ costs no more than its bound; weights are read by range, or fetched whole only w
 
 from __future__ import annotations
 
-import json
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NoReturn
+from types import MappingProxyType
+from typing import Any
 
 from manifests.errors import ReleaseError
+from validators.printable import is_printable
 from validators.safetensors_header import (
     LENGTH_BYTES,
     SafetensorsHeader,
     header_length,
     parse_header,
 )
+from validators.strict_json import JsonProblem, parse_json
 
 MAX_JSON_BYTES = 8_000_000
-_FIRST_READ_BYTES = 65_536
+_FIRST_READ_BYTES = 2_048
+
+_DRIVE = re.compile(r"(?:^|/)[A-Za-z]:")
 
 
 class UnreadableFile(ReleaseError):
@@ -50,12 +56,16 @@ class Repository(ABC):
         location: where it is: the folder's path, or `owner/name@oid`.
         files: size in bytes by path_in_repo, sorted by path.
         refused: paths that lead out of the repository (links, `..`), never read.
+        unreadable: why, by path as shown, what lies there is no file that can be read.
+        is_local: whether reading a file costs no request.
     """
 
     name: str
     location: str
     files: Mapping[str, int]
     refused: tuple[str, ...] = ()
+    unreadable: Mapping[str, str] = MappingProxyType({})
+    is_local: bool = False
 
     @abstractmethod
     def read_range(self, path: str, start: int, length: int) -> bytes:
@@ -72,6 +82,13 @@ class Repository(ABC):
     @abstractmethod
     def sha256_is_cheap(self, path: str) -> bool:
         """Whether `sha256` answers without downloading the file."""
+
+    def prefetch(self, paths: Iterable[str]) -> None:  # noqa: B027 - a local folder has no need
+        """Make small files and headers quick to read; only a repository far away does anything.
+
+        Raises:
+            HubUnavailable: the Hub refused one of them.
+        """
 
     def read_text(self, path: str, *, max_bytes: int = MAX_JSON_BYTES) -> str:
         """A small UTF-8 file.
@@ -99,24 +116,29 @@ class Repository(ABC):
             ) from error
 
     def read_json(self, path: str) -> Any:
-        """A small JSON file, read strictly: no duplicate keys, no NaN, no infinity.
+        """A small JSON file, read strictly and within bounds (`validators.strict_json`).
 
         Raises:
             UnreadableFile: it is missing, too long, or not such JSON.
         """
+        if path in self._refused_json:
+            raise self._refused_json[path].with_traceback(None)
         text = self.read_text(path)
         try:
-            return json.loads(
-                text, object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant
-            )
-        except RecursionError:
-            raise UnreadableFile("is nested too deeply", where=path, expected="JSON") from None
-        except ValueError as error:
-            raise UnreadableFile(
-                f"is not valid JSON: {error}",
+            return parse_json(text)
+        except JsonProblem as error:
+            # Every check of an SAE asks for its config; what cost seconds to refuse is not asked
+            # for again.
+            self._refused_json[path] = UnreadableFile(
+                error.what,
                 where=path,
-                expected="one JSON document without duplicate keys",
-            ) from error
+                expected="one JSON document of the size and depth of a config, no key twice",
+            )
+            raise self._refused_json[path] from error
+
+    @cached_property
+    def _refused_json(self) -> dict[str, UnreadableFile]:
+        return {}
 
     def read_header(self, path: str) -> SafetensorsHeader:
         """The header of a safetensors file; the tensors are not read.
@@ -147,19 +169,11 @@ class Repository(ABC):
 
 
 def stays_inside(path: str) -> bool:
-    """Whether a path_in_repo names a place below the repository, on Windows too."""
-    parts = path.split("/")
-    return not {"", ".", ".."} & set(parts) and not set("\\:") & set(path)
+    """Whether a path_in_repo names a place below the repository, on every system.
 
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = sorted({key for key in keys if keys.count(key) > 1})
-        raise ValueError(f"the key {twice[0]!r} stands twice in one object")
-    return result
-
-
-def _refuse_constant(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not a JSON number")
+    A backslash and `C:` lead elsewhere on Windows; a control character is part of no honest name,
+    and would steer the terminal that shows it.
+    """
+    if {"", ".", ".."} & set(path.split("/")) or "\\" in path or _DRIVE.search(path):
+        return False
+    return is_printable(path)

@@ -6,15 +6,20 @@ Source: the safetensors format, https://github.com/huggingface/safetensors#forma
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from manifests.errors import ReleaseError
+from validators.printable import is_printable, name_of
+from validators.strict_json import JsonProblem, parse_json
 
 LENGTH_BYTES = 8
-MAX_HEADER_BYTES = 100_000_000
+# The format allows 100 MB, which as Python objects are gigabytes. An SAE has about ten tensors,
+# a few hundred bytes; the headers of whole language models stay below a megabyte.
+MAX_HEADER_BYTES = 10_000_000
+MAX_TENSORS = 10_000
 MAX_RANK = 16
+MAX_NAME_CHARACTERS = 500
 
 # Bits by safetensors dtype.
 DTYPE_BITS = {
@@ -80,10 +85,18 @@ def header_length(content: bytes, *, size_bytes: int, where: str) -> int:
         )
     length = int.from_bytes(content[:LENGTH_BYTES], "little")
     if length > min(size_bytes - LENGTH_BYTES, MAX_HEADER_BYTES) or length < 2:
+        kind = _other_kind(content)
+        if kind is not None:
+            raise MalformedSafetensors(
+                f"is {kind} under the name of a safetensors file",
+                where=where,
+                expected="tensors as safetensors, which hold no code",
+                next_step="write the tensors with `safetensors.torch.save_file`",
+            )
         raise MalformedSafetensors(
             f"says that its header is {length} bytes long, in a file of {size_bytes} bytes",
             where=where,
-            expected="a safetensors file",
+            expected=f"at most the rest of the file, and {MAX_HEADER_BYTES} bytes",
             next_step="write the weights again with safetensors, or download them again",
         )
     return length
@@ -106,26 +119,50 @@ def parse_header(content: bytes, *, size_bytes: int, where: str) -> SafetensorsH
     if len(raw) < length:
         raise MalformedSafetensors("is cut within its header", where=where, expected="all of it")
     try:
-        data = json.loads(raw.decode("utf-8"), object_pairs_hook=_without_duplicates)
-    except (ValueError, RecursionError) as error:
+        data = parse_json(raw.decode("utf-8"))
+    except UnicodeDecodeError as error:
         raise MalformedSafetensors(
-            f"has a header that is not JSON: {error}", where=where, expected="a JSON object"
+            f"has a header that is not JSON: not UTF-8 at byte {error.start}",
+            where=where,
+            expected="a JSON object",
+        ) from error
+    except JsonProblem as error:
+        raise MalformedSafetensors(
+            f"has a header that is not JSON it can be: it {error.what}",
+            where=where,
+            expected="a JSON object that names the few tensors of an SAE",
+            next_step="write the weights again with safetensors",
         ) from error
     if not isinstance(data, dict):
         raise MalformedSafetensors("has a header that is no JSON object", where=where)
     metadata = data.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise MalformedSafetensors("has __metadata__ that does not map to text", where=where)
+    if len(data) > MAX_TENSORS:
+        raise MalformedSafetensors(
+            f"names {len(data)} tensors", where=where, expected=f"at most {MAX_TENSORS}"
+        )
+    odd = [name for name in data if len(name) > MAX_NAME_CHARACTERS or not is_printable(name)]
+    if odd:
+        raise MalformedSafetensors(
+            f"names a tensor {name_of(odd[0]):.100}",
+            where=where,
+            expected=f"names on one line, of at most {MAX_NAME_CHARACTERS} characters",
+            next_step="write the weights again with safetensors, under plain names",
+        )
     tensors = {name: _tensor(name, data[name], where) for name in sorted(data)}
     _check_extent(tensors, size_bytes - LENGTH_BYTES - length, where)
     return SafetensorsHeader(tensors=tensors, metadata=metadata)
 
 
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) < len(pairs):
-        raise ValueError("a key stands twice in one object")
-    return result
+def _other_kind(content: bytes) -> str | None:
+    """What a file is that starts like a pickle, or like the archive that `torch.save` writes."""
+    if content.startswith(b"PK\x03\x04"):
+        return "a zip archive, as torch.save and numpy write them,"
+    # The opcode PROTO, and a protocol that Python has written since 2003.
+    if content[:1] == b"\x80" and 2 <= content[1] <= 5:
+        return "a pickle, which runs code when it is opened,"
+    return None
 
 
 def _tensor(name: str, entry: Any, where: str) -> TensorInfo:

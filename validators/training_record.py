@@ -16,8 +16,11 @@ from manifests.build_folder import write_atomically
 from manifests.data import Pooling
 from manifests.errors import ReleaseError
 from manifests.fields import Sha256
+from validators.strict_json import JsonProblem, refuse_excess
 
 FORMAT: Literal["sae-release.training/1"] = "sae-release.training/1"
+# The study's 348 SAEs take 2 MB.
+MAX_BYTES = 16_000_000
 
 NonNegative = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(gt=0)]
@@ -125,7 +128,8 @@ def read_training_record(path: Path) -> TrainingRecord:
         UnreadableTrainingRecord: it is missing, not JSON, or not of this format.
     """
     try:
-        return TrainingRecord.model_validate_json(path.read_bytes(), strict=True)
+        with path.open("rb") as stream:
+            content = stream.read(MAX_BYTES + 1)
     except OSError as error:
         raise UnreadableTrainingRecord(
             f"cannot be read: {error.strerror or error}",
@@ -133,10 +137,24 @@ def read_training_record(path: Path) -> TrainingRecord:
             expected="the record that `release retrain` writes",
             next_step="release retrain MANIFEST",
         ) from error
-    except ValidationError as error:
-        first = error.errors()[0]
+    try:
+        if len(content) > MAX_BYTES:
+            raise JsonProblem(f"is longer than {MAX_BYTES} bytes")
+        refuse_excess(content.decode("utf-8", "replace"))
+    except JsonProblem as error:
         raise UnreadableTrainingRecord(
-            f"is damaged at {'.'.join(map(str, first['loc'])) or 'its start'}: {first['msg']}",
+            error.what,
+            where=str(path),
+            expected="the record that `release retrain` writes",
+            next_step="delete it and run `release retrain MANIFEST` again",
+        ) from error
+    try:
+        return TrainingRecord.model_validate_json(content, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        key = ".".join(map(str, first["loc"])) or "its start"
+        raise UnreadableTrainingRecord(
+            f"is damaged at {key:.200}: {first['msg']:.300}",
             where=str(path),
             expected=f"the format {FORMAT}",
             next_step="delete it and run `release retrain MANIFEST` again",

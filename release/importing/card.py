@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from validators.repository import Repository, UnreadableFile
 
 README = "README.md"
 MAX_CARD_BYTES = 1_000_000
+MAX_LINES = 20_000
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\r?\n(?P<yaml>.*?)\r?\n---[ \t]*(?:\r?\n|\Z)", re.DOTALL)
 _BULLET = re.compile(r"\s{0,8}[-*+•]\s+(?P<text>\S.*)")
@@ -23,8 +25,11 @@ _REPO_ID = re.compile(r"""repo_id\s*=\s*["'](?P<id>[\w.-]+/[\w.-]+)["']""")
 _COUNT = re.compile(r"(?P<n>[0-9]{1,6})\s+(?:SAEs|sparse autoencoders?)\b", re.IGNORECASE)
 _LAYER = re.compile(r"\bL(?P<layer>[0-9]{1,4})\b")
 _CONDITION_COUNT = re.compile(
-    r"\b(?P<name>[a-z][a-z_]{2,40})\s*\(\s*(?:all\s+)?n\s*=\s*(?P<n>[0-9,]{1,9})\s*\)"
+    r"\b(?P<name>[a-z][a-z_]{2,40})\s*\(\s*(?:all\s+)?n\s*=\s*(?P<n>[0-9][0-9,]{0,8})\s*\)"
 )
+# Neither part may hold what opens or closes one: each character is then passed once or twice, and
+# not once for every bracket before it.
+_LINK = re.compile(r"\[([^\[\]]{0,300})\]\([^()]{0,500}\)")
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 _LABELS = {"epochs": "epochs", "batch size": "batch_size", "learning rate": "learning_rate"}
 
@@ -81,7 +86,7 @@ def card_facts(text: str) -> tuple[CardFacts, tuple[Finding, ...]]:
     front, findings = _front_matter(text)
     match = _FRONT_MATTER.match(text)
     body = text[match.end() :] if match else text
-    lines = [line[:2_000] for line in body.splitlines()]
+    lines = [line[:2_000] for line in body.splitlines()[:MAX_LINES]]
     bullets = [found["text"] for line in lines if (found := _BULLET.fullmatch(line))]
     table = dict(_two_columns(lines))
     lists = _lists(bullets)
@@ -165,9 +170,10 @@ def _lists(bullets: Iterable[str]) -> dict[str, set[Any]]:
 def _recipe(table: Mapping[str, str]) -> dict[str, float]:
     """Epochs, batch size and learning rate, where a table states them as numbers."""
     return {
-        key: float(number[0])
+        key: value
         for label, key in _LABELS.items()
         if (number := _NUMBER.fullmatch(_plain(table.get(label, ""))))
+        and math.isfinite(value := float(number[0]))
     }
 
 
@@ -187,5 +193,4 @@ def _summary(lines: list[str]) -> str | None:
 
 def _plain(text: str) -> str:
     """Markdown without emphasis, code marks, and links around their text."""
-    text = re.sub(r"\[([^\]]{0,300})\]\([^)]{0,500}\)", r"\1", text)
-    return re.sub(r"[*`]", "", text).strip()
+    return re.sub(r"[*`]", "", _LINK.sub(r"\1", text)).strip()

@@ -80,7 +80,8 @@ def recover_names(hints: Mapping[str, NameHints]) -> RecoveredNames:
     if not names:
         return RecoveredNames("", {}, odd)
     words = {each.condition for each in hints.values() if each.condition} | {*USUAL_CONDITIONS}
-    shapes = {name: _shape(name, hints[name], words) for name in names}
+    longest_first = sorted(words, key=lambda word: (-len(word), word))
+    shapes = {name: _shape(name, hints[name], longest_first) for name in names}
     shapes = _without_needless_fields(shapes)
     if not any(shape.condition for shape in shapes.values()):
         shapes = _conditions_from_what_varies(shapes)
@@ -109,11 +110,12 @@ def fill_in(template: str, cell: Cell) -> str:
     )
 
 
-def _shape(name: str, hint: NameHints, conditions: Collection[str]) -> _Shape:
+def _shape(name: str, hint: NameHints, conditions: Iterable[str]) -> _Shape:
     """Put fields in place of a name's condition, architecture and layer, in this order."""
     text, layer, architecture, condition = name, None, None, None
     known = [hint.condition] if hint.condition else []
-    for word in known + sorted(conditions, key=lambda word: (-len(word), word)):
+    # Thousands of names with a condition each are millions of pairs, too many to compile.
+    for word in (word for word in (*known, *conditions) if word in text):
         replaced = _replace_last_word(text, word, "{condition}")
         if replaced is not None:
             text, condition = replaced, word
