@@ -1,118 +1,167 @@
-"""An SAE from its two files by plain arithmetic, independent of SAELens and of the trainer.
-
-Computed in float32 in the order the formulas are written, because a latent that lies within
-rounding of its threshold jumps by the whole threshold: higher precision would disagree with every
-float32 implementation on such latents, and say nothing about the weights.
-"""
+"""An SAE from its two files by plain arithmetic, independent of SAELens, torch and the trainer."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
-from manifests.errors import ReleaseError
+import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from torch import Tensor
+from validators.manual_activations import Activation, Jumping, Largest, Rectified
+from validators.manual_autoencoders import ManualAutoencoder, ManualGated
+from validators.manual_forward import (
+    Floats,
+    ManualSae,
+    Normalization,
+    Settings,
+    UnknownToManualPath,
+)
+from validators.manual_matching_pursuit import ManualMatchingPursuit, Stopping
+from validators.manual_temporal import Attention, ManualTemporal
+from validators.manual_transcoders import ManualTranscoder
+from validators.saelens_format import INFERENCE_ARCHITECTURES, JUMPRELU, TOPK, TRANSCODERS
 
+__all__ = ["ManualSae", "UnknownToManualPath", "manual_sae"]
 
-class UnknownToManualPath(ReleaseError):
-    """A config that the manual path has no formula for; it never guesses."""
-
-    exit_code = 1
-
-
-@dataclass(frozen=True)
-class ManualSae:
-    """Weights in float32 and the facts of the config that change the arithmetic."""
-
-    architecture: str
-    tensors: Mapping[str, Tensor]
-    k: int | None
-    subtracts_b_dec: bool
-    rescales_by_decoder_norm: bool
-
-    @property
-    def d_sae(self) -> int:
-        """Number of latents."""
-        return int(self.tensors["W_dec"].shape[0])
-
-    def encode(self, x: Tensor) -> Tensor:
-        """Latents [vectors, d_sae] of activations x [vectors, d_in]."""
-        w = self.tensors
-        x = x.float()
-        if self.subtracts_b_dec:
-            x = x - w["b_dec"]
-        if self.architecture == "gated":
-            return _gated(x, w)
-        pre = x @ w["W_enc"] + w["b_enc"]
-        if self.rescales_by_decoder_norm:
-            pre = pre * w["W_dec"].norm(dim=1)
-        if self.architecture == "topk":
-            assert self.k is not None
-            return _topk(pre, self.k)
-        if self.architecture == "jumprelu":
-            return pre.clamp(min=0) * (pre > w["threshold"])
-        return pre.clamp(min=0)
-
-    def decode(self, latents: Tensor) -> Tensor:
-        """Reconstructions [vectors, d_in] of latents [vectors, d_sae]."""
-        w = self.tensors
-        if self.rescales_by_decoder_norm:
-            latents = latents / w["W_dec"].norm(dim=1)
-        return latents @ w["W_dec"] + w["b_dec"]
+# SAELens accepts these two and does nothing for them at inference.
+_UNFOLDED = ("expected_average_only_in", "covariance_whitening")
 
 
-def manual_sae(cfg: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> ManualSae:
+def manual_sae(cfg: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> ManualSae:
     """Build the manual path from a parsed cfg.json and the stored tensors.
+
+    Args:
+        cfg: cfg.json; a key that changes the arithmetic is read from it, never assumed.
+        tensors: those of the architecture, by name; computed with in float32.
 
     Raises:
         UnknownToManualPath: the architecture, or a setting that changes the arithmetic, is none
-            that this module has a formula for.
+            that there is a formula for.
     """
     architecture = cfg.get("architecture")
-    if architecture not in ("gated", "jumprelu", "standard", "topk"):
+    if architecture not in INFERENCE_ARCHITECTURES:
         raise UnknownToManualPath(
-            f"there is no formula for the architecture {architecture!r}",
-            expected="gated, jumprelu, standard or topk",
+            f"there is no formula for the architecture {architecture!r:.60}",
+            expected=", ".join(INFERENCE_ARCHITECTURES),
         )
-    for key, known in (("normalize_activations", "none"), ("reshape_activations", "none")):
-        if cfg.get(key, known) != known:
-            raise UnknownToManualPath(
-                f"there is no formula for {key}: {cfg[key]!r}",
-                expected=f"{known!r}, with any scaling folded into the weights",
-            )
-    subtracts = cfg.get("apply_b_dec_to_input")
-    rescales = cfg.get("rescale_acts_by_decoder_norm", False)
-    if not isinstance(subtracts, bool) or not isinstance(rescales, bool):
+    weights = {name: np.asarray(tensor, dtype=np.float32) for name, tensor in tensors.items()}
+    settings = _settings(cfg, architecture)
+    rescales = _flag(cfg, "rescale_acts_by_decoder_norm", absent=False)
+    if rescales and architecture not in TOPK:
         raise UnknownToManualPath(
-            "apply_b_dec_to_input or rescale_acts_by_decoder_norm is not true or false"
+            f"rescale_acts_by_decoder_norm means nothing for {architecture}",
+            expected=" or ".join(TOPK),
         )
-    if rescales and architecture != "topk":
-        raise UnknownToManualPath(
-            f"rescale_acts_by_decoder_norm means nothing for {architecture}", expected="topk"
-        )
-    k = cfg.get("k") if architecture == "topk" else None
-    if architecture == "topk" and (not isinstance(k, int) or isinstance(k, bool) or k < 1):
-        raise UnknownToManualPath(f"k is {k!r}", expected="a positive integer in cfg.json")
-    return ManualSae(
-        architecture=architecture,
-        tensors={name: tensor.float() for name, tensor in tensors.items()},
-        k=k,
-        subtracts_b_dec=subtracts,
-        rescales_by_decoder_norm=rescales,
+    if architecture == "gated":
+        return ManualGated(architecture, weights, settings, Rectified())
+    if architecture == "matching_pursuit":
+        return ManualMatchingPursuit(weights, settings, _stopping(cfg, weights))
+    if architecture == "temporal":
+        attention = Attention(n_layers=_count(cfg, "n_attn_layers"), n_heads=_count(cfg, "n_heads"))
+        return ManualTemporal(weights, settings, _novelty(cfg, weights), attention)
+    activation = _activation(cfg, architecture, weights)
+    if architecture in TRANSCODERS:
+        return ManualTranscoder(architecture, weights, settings, activation)
+    return ManualAutoencoder(
+        architecture, weights, settings, activation, rescales_by_decoder_norm=rescales
     )
 
 
-def _topk(pre: Tensor, k: int) -> Tensor:
-    """The k largest pre-activations of each vector, rectified; Gao et al. 2024, equation 3."""
-    values, indices = pre.topk(k, dim=1)
-    return pre.new_zeros(pre.shape).scatter(1, indices, values.clamp(min=0))
+def _settings(cfg: Mapping[str, Any], architecture: str) -> Settings:
+    known: tuple[Normalization, ...] = ("none", "layer_norm", "constant_norm_rescale")
+    if architecture == "temporal":
+        known = (*known, "constant_scalar_rescale")
+    normalization = cfg.get("normalize_activations", "none")
+    if normalization in _UNFOLDED:
+        raise UnknownToManualPath(
+            f"there is no formula for normalize_activations: {normalization!r}, for which SAELens "
+            "does nothing when the SAE is used",
+            expected="'none', with the scaling folded into the weights",
+        )
+    if normalization not in known:
+        raise UnknownToManualPath(
+            f"there is no formula for normalize_activations: {normalization!r:.60}",
+            expected=", ".join(map(repr, known)),
+        )
+    reshaped = cfg.get("reshape_activations", "none")
+    if reshaped != "none" and (reshaped != "hook_z" or architecture in TRANSCODERS):
+        raise UnknownToManualPath(
+            f"there is no formula for reshape_activations: {reshaped!r:.60} of a {architecture}",
+            expected="'none', or 'hook_z' for an autoencoder",
+        )
+    subtracts = _flag(cfg, "apply_b_dec_to_input")
+    if subtracts and architecture in TRANSCODERS:
+        raise UnknownToManualPath(
+            "apply_b_dec_to_input means nothing for a transcoder, whose b_dec is of its output",
+            expected="false",
+        )
+    scalar = 1.0
+    if normalization == "constant_scalar_rescale":
+        scalar = _number(cfg, "activation_normalization_factor")
+    return Settings(
+        subtracts_b_dec=subtracts,
+        normalization=cast(Normalization, normalization),
+        scalar=scalar,
+    )
 
 
-def _gated(x: Tensor, w: Mapping[str, Tensor]) -> Tensor:
-    """1[gate > 0] * ReLU(magnitude); Rajamanoharan et al. 2024 (2404.16014), equations 6 and 7."""
-    gate = x @ w["W_enc"] + w["b_gate"]
-    magnitude = x @ (w["W_enc"] * w["r_mag"].exp()) + w["b_mag"]
-    return magnitude.clamp(min=0) * (gate > 0)
+def _activation(
+    cfg: Mapping[str, Any], architecture: str, weights: Mapping[str, Floats]
+) -> Activation:
+    if architecture in TOPK:
+        k = _k(cfg, "k", d_sae=len(weights["W_dec"]))
+        return Largest(k, by_magnitude=architecture == "abstopk")
+    if architecture in JUMPRELU:
+        return Jumping(weights["threshold"])
+    return Rectified()
+
+
+def _novelty(cfg: Mapping[str, Any], weights: Mapping[str, Floats]) -> Activation:
+    """The activation of a temporal SAE's novel code; without kval_topk TopK is a ReLU."""
+    kind = cfg.get("sae_diff_type")
+    if kind not in ("relu", "topk"):
+        raise UnknownToManualPath(f"sae_diff_type is {kind!r:.60}", expected="'relu' or 'topk'")
+    if kind == "relu" or cfg.get("kval_topk") is None:
+        return Rectified()
+    return Largest(_k(cfg, "kval_topk", d_sae=len(weights["W_dec"])))
+
+
+def _stopping(cfg: Mapping[str, Any], weights: Mapping[str, Floats]) -> Stopping:
+    limit = cfg.get("max_iterations")
+    d_in = weights["W_dec"].shape[1]
+    return Stopping(
+        residual_threshold=_number(cfg, "residual_threshold"),
+        max_iterations=d_in if limit is None else _count(cfg, "max_iterations"),
+        at_repetition=_flag(cfg, "stop_on_duplicate_support"),
+    )
+
+
+def _k(cfg: Mapping[str, Any], key: str, *, d_sae: int) -> int:
+    k = _count(cfg, key)
+    if k > d_sae:
+        raise UnknownToManualPath(f"{key} is {k}", expected=f"at most d_sae, {d_sae}")
+    return k
+
+
+def _flag(cfg: Mapping[str, Any], key: str, *, absent: bool | None = None) -> bool:
+    value = cfg.get(key, absent)
+    if not isinstance(value, bool):
+        raise UnknownToManualPath(f"{key} is {value!r:.60}, which is not true or false")
+    return value
+
+
+def _count(cfg: Mapping[str, Any], key: str) -> int:
+    value = cfg.get(key)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise UnknownToManualPath(
+            f"{key} is {value!r:.60}", expected="a positive integer in cfg.json"
+        )
+    return value
+
+
+def _number(cfg: Mapping[str, Any], key: str) -> float:
+    value = cfg.get(key)
+    if not isinstance(value, int | float) or isinstance(value, bool) or not np.isfinite(value):
+        raise UnknownToManualPath(f"{key} is {value!r:.60}", expected="a number in cfg.json")
+    return float(value)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from validators.saelens_format import (
     DTYPES,
     INFERENCE_ARCHITECTURES,
-    TENSOR_SHAPES,
+    MAX_ATTENTION_LAYERS,
+    TOPK,
     TRAINING_ONLY_ARCHITECTURES,
+    TRAINING_TENSOR_SHAPES,
+    UnknownSize,
     canonical_dtype,
+    expected_names,
+    expected_shapes,
 )
 
 
@@ -28,16 +35,63 @@ def test_the_dtypes_are_those_of_saelens() -> None:
     assert {canonical_dtype(name) for name in DTYPE_MAP} == set(DTYPES)
 
 
-@pytest.mark.parametrize("architecture", sorted(TENSOR_SHAPES))
-def test_the_tensors_are_those_that_saelens_builds(architecture: str) -> None:
+SETTINGS = [
+    *((architecture, {}) for architecture in INFERENCE_ARCHITECTURES),
+    ("temporal", {"tied_weights": False, "n_attn_layers": 3, "bottleneck_factor": 2}),
+]
+# d_out and the latents of a temporal SAE, which its heads divide, differ from every other size.
+SIZES = {"d_in": 4, "d_sae": 12, "d_out": 5}
+
+
+@pytest.mark.parametrize(("architecture", "settings"), SETTINGS)
+def test_the_tensors_are_those_that_saelens_builds(
+    architecture: str, settings: dict[str, Any]
+) -> None:
     from sae_lens.registry import get_sae_class
 
     sae_class, config_class = get_sae_class(architecture)
-    sizes = {"d_in": 4, "d_sae": 6}
-    extra = {"k": 2} if "topk" in architecture else {}
-    built = sae_class(config_class(**sizes, **extra)).state_dict()
+    needed: dict[str, Any] = {"d_in": SIZES["d_in"], "d_sae": SIZES["d_sae"]}
+    if "transcoder" in architecture:
+        needed |= {"d_out": SIZES["d_out"], "apply_b_dec_to_input": False}
+    if architecture == "temporal":
+        needed |= {"n_heads": 2, "bottleneck_factor": 3}
+    if architecture in TOPK:
+        needed |= {"k": 2}
+    built = sae_class(config_class(**needed | settings))
+    shapes = {name: tuple(tensor.shape) for name, tensor in built.state_dict().items()}
+    assert shapes == expected_shapes(built.cfg.to_dict())
+    assert set(shapes) == set(expected_names(built.cfg.to_dict()))
+
+
+@pytest.mark.parametrize("architecture", TRAINING_ONLY_ARCHITECTURES)
+def test_the_tensors_of_a_checkpoint_are_those_that_saelens_saves(architecture: str) -> None:
+    from sae_lens.registry import get_sae_training_class
+
+    sae_class, config_class = get_sae_training_class(architecture)
+    widths = {"matryoshka_widths": [6, 12]} if "matryoshka" in architecture else {}
+    sae = sae_class(config_class(d_in=4, d_sae=12, k=2, **widths))
     expected = {
-        name: tuple(sizes[size] for size in shape)
-        for name, shape in TENSOR_SHAPES[architecture].items()
+        name: tuple(SIZES[size] for size in sizes)
+        for name, sizes in TRAINING_TENSOR_SHAPES[architecture].items()
     }
-    assert {name: tuple(tensor.shape) for name, tensor in built.items()} == expected
+    assert {name: tuple(t.shape) for name, t in sae.state_dict().items()} == expected
+
+
+@pytest.mark.parametrize(
+    ("cfg", "message"),
+    [
+        ({"architecture": "transcoder", "d_in": 4, "d_sae": 8}, "d_out is missing"),
+        ({"architecture": "topk", "d_in": 4, "d_sae": True}, "d_sae is True"),
+        ({"architecture": "temporal", "d_in": 4, "d_sae": 8, "n_attn_layers": 0}, "n_attn_layers"),
+    ],
+)
+def test_a_size_that_the_config_does_not_state_is_not_made_up(
+    cfg: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UnknownSize, match=message):
+        expected_shapes(cfg)
+
+
+def test_a_config_can_not_ask_for_a_million_tensors() -> None:
+    cfg = {"architecture": "temporal", "d_in": 4, "d_sae": 64, "n_attn_layers": 10**9}
+    assert len(expected_names(cfg)) == 2 + 8 * MAX_ATTENTION_LAYERS

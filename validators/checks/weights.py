@@ -1,19 +1,23 @@
-"""W1: the values of the weights."""
+"""W1: the values of the weights, tensor by tensor."""
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from validators.check import Passed, Problem, Verdict, sae_check
-from validators.metrics.thresholds import MOVED_BY
+from validators.report import Severity
 from validators.saelens_format import AUTOENCODERS, SHAPED_ARCHITECTURES
 from validators.subjects import SaeSubject
 
-# Where training starts in SAELens, dictionary_learning and at zero; used where no record says it.
-_KNOWN_INITS = (0.0, 0.001, 0.01)
-_BATCHTOPK = ("batchtopk", "matryoshka_batchtopk")
-_MIN_COSINE = 0.05
+WITH_ENCODER = tuple(sorted(set(SHAPED_ARCHITECTURES) - {"matching_pursuit"}))
+
 _MAX_NORM_RATIO = 100.0
+# The largest weight seen in a trained SAE with a decoder in the units of its activations is some
+# hundreds; a float read from bytes of another type is easily 1e30.
+_MAX_WEIGHT = 1e4
+_MAX_LOG_SCALE = 20.0
 
 
 @sae_check(
@@ -29,87 +33,14 @@ def values_are_finite(sae: SaeSubject) -> Verdict:
     """
     wrong = {}
     for name, tensor in sorted(sae.tensors.items()):
-        n_wrong = int((~tensor.isfinite()).sum())
+        n_wrong = int((~np.isfinite(tensor)).sum())
         if n_wrong:
-            wrong[name] = f"{n_wrong} of {tensor.numel()} values of {name}"
+            wrong[name] = f"{n_wrong} of {tensor.size} values of {name}"
     if not wrong:
-        return Passed(f"{sum(t.numel() for t in sae.tensors.values())} values")
+        return Passed(f"{sum(t.size for t in sae.tensors.values())} values")
     return Problem(
         f"NaN or infinite: {'; '.join(wrong.values())}", "finite values", "retrain the SAE"
     )
-
-
-@sae_check(
-    "W102", "thresholds are above zero", tier="load",
-    requires=("W101",), architectures=("jumprelu",),
-)  # fmt: skip
-def thresholds_are_positive(sae: SaeSubject) -> Verdict:
-    """A JumpReLU with thresholds of zero is a ReLU: about half of all latents are active.
-
-    Negative ones do the same, and often are logarithms: SAELens' training class stored
-    `log_threshold`, the inference class reads `threshold`.
-
-    Example: all 24576 thresholds are -4.605, the logarithm of 0.01.
-
-    To mend it: export the exponential of the logarithm; if they are truly zero, retrain.
-    """
-    threshold = sae.tensors["threshold"].float()
-    n_wrong = int((threshold <= 0).sum())
-    if n_wrong == 0:
-        low, high = float(threshold.min()), float(threshold.max())
-        return Passed(f"from {low:.4g} to {high:.4g}")
-    if bool((threshold < 0).all()):
-        hint = "they look like logarithms: write exp(threshold)"
-    else:
-        hint = "retrain the SAE with thresholds that are trained"
-    return Problem(
-        f"{n_wrong} of {threshold.numel()} thresholds are 0 or below, the lowest "
-        f"{float(threshold.min()):.4g}",
-        "values above 0",
-        hint,
-    )
-
-
-@sae_check(
-    "W103", "thresholds were trained", tier="load",
-    requires=("W102",), architectures=("jumprelu",),
-)  # fmt: skip
-def thresholds_have_moved(sae: SaeSubject) -> Verdict:
-    """Thresholds that still have their initial value were never reached by a gradient.
-
-    With a narrow kernel few pre-activations lie where the gradient is not zero; stored as a
-    logarithm under Adam they move by 1e-7 a step. Sparsity is then an accident of the initial
-    value. The initial value is the one in training.json, else one of 0, 0.001 and 0.01; the
-    constant threshold that SAELens makes of a trained BatchTopK SAE is right, and passes.
-
-    Example: all 2304 thresholds are 0.01 after 300 epochs.
-
-    To mend it: widen the kernel (`recipe.jumprelu.bandwidth`), or raise the learning rate.
-    """
-    threshold = sae.tensors["threshold"].double()
-    metadata = sae.cfg.get("metadata")
-    trained_as = metadata.get("training_architecture") if isinstance(metadata, dict) else None
-    spread = float(threshold.max() - threshold.min())
-    if spread == 0 and trained_as in _BATCHTOPK:
-        return Passed(f"one threshold for all, as {trained_as} has it")
-    recorded = sae.threshold_init
-    inits = (recorded,) if recorded is not None else _KNOWN_INITS
-    for init in inits:
-        unmoved = float(((threshold - init).abs() <= MOVED_BY * abs(init)).double().mean())
-        if unmoved == 1.0:
-            source = "by training.json" if recorded is not None else "a common initial value"
-            return Problem(
-                f"no threshold is more than {MOVED_BY:.0%} away from {init:.4g} ({source})",
-                "thresholds that training has moved",
-                "widen recipe.jumprelu.bandwidth or raise the learning rate, and retrain",
-            )
-    if spread == 0:
-        return Problem(
-            f"all {threshold.numel()} thresholds are {float(threshold[0]):.4g}",
-            "thresholds that differ, as training makes them",
-            "widen recipe.jumprelu.bandwidth or raise the learning rate, and retrain",
-        )
-    return Passed(f"spread {spread:.4g}")
 
 
 @sae_check(
@@ -120,53 +51,136 @@ def decoder_rows_have_norms(sae: SaeSubject) -> Verdict:
     """A latent whose decoder row is zero writes nothing: it is dead on disk.
 
     Rows whose norms differ a hundredfold make activations of different latents incomparable;
-    Neuronpedia and SAEBench expect norms of 1.
+    Neuronpedia and SAEBench expect norms of 1. It fails where half of the rows are zero. In a
+    matching pursuit, taking a direction d out of a residual r leaves |r|^2 - (r.d)^2 (2 - |d|^2):
+    with a norm above sqrt(2) the residual grows at each pick, and the latents with it.
 
     Example: 41 of 2304 rows of W_dec are zero.
 
     To mend it: fold the norms (SAELens: `fold_W_dec_norm`), and count zero rows as dead.
     """
-    norms = sae.tensors["W_dec"].double().norm(dim=1)
-    n_zero, live = int((norms == 0).sum()), norms[norms > 0]
-    ratio = float(live.max() / live.min()) if live.numel() else math.inf
+    norms = np.linalg.norm(sae.tensors["W_dec"].astype(np.float64), axis=1)
+    live = norms[norms > 0]
+    n_zero = len(norms) - len(live)
+    if not len(live):
+        return Problem("W_dec is zero", "trained weights", "export the weights again", "fail")
+    n_growing = int((norms > math.sqrt(2)).sum()) if sae.architecture == "matching_pursuit" else 0
+    if n_growing:
+        return Problem(
+            f"{n_growing} of {len(norms)} rows of W_dec have a norm above sqrt(2), up to "
+            f"{float(norms.max()):.4g}: the pursuit grows",
+            "norms of 1",
+            "save a matching pursuit with decoder rows of norm 1",
+        )
+    ratio = float(live.max() / live.min())
     if n_zero == 0 and ratio <= _MAX_NORM_RATIO:
         return Passed(f"from {float(live.min()):.4g} to {float(live.max()):.4g}")
     return Problem(
-        f"{n_zero} of {norms.numel()} rows of W_dec are zero; largest norm over smallest "
-        f"{ratio:.3g}",
+        f"{n_zero} of {len(norms)} rows of W_dec are zero; largest norm over smallest {ratio:.3g}",
         f"no zero row, and a ratio of at most {_MAX_NORM_RATIO:g}",
         "fold the decoder norms; report latents with a zero row as dead",
+        "fail" if n_zero >= len(norms) / 2 else None,
     )
 
 
 @sae_check(
-    "W105", "encoder and decoder face each other", tier="load",
-    requires=("W101",), architectures=AUTOENCODERS,
+    "W108", "every latent reads something", tier="load", severity="warn",
+    requires=("W101",), architectures=WITH_ENCODER,
 )  # fmt: skip
-def encoder_faces_decoder(sae: SaeSubject) -> Verdict:
-    """In a trained autoencoder a latent is read along much the same direction as it is written.
+def encoder_columns_have_norms(sae: SaeSubject) -> Verdict:
+    """A latent whose encoder column is zero has the same activation for every input.
 
-    The mean cosine of W_enc[:, i] and W_dec[i] was measured as 0.83 in a trained SAE, and 0.00
-    after its decoder rows were permuted; random and untrained weights are near 0 as well, and so
-    is a square W_enc that was transposed.
+    With a bias above its threshold it is always on, else never. It fails where half of the columns
+    are zero.
 
-    Example: latents were sorted by density in W_dec but not in W_enc.
+    Example: pruned latents were zeroed in W_enc, and their b_enc of 0.3 was left.
 
-    To mend it: export encoder and decoder in the same order and orientation.
+    To mend it: leave such latents out, or report them as dead.
     """
-    encoder, decoder = sae.tensors["W_enc"].double().T, sae.tensors["W_dec"].double()
-    norms = encoder.norm(dim=1) * decoder.norm(dim=1)
-    alive = norms > 0
-    if not bool(alive.any()):
-        return Problem("every latent has a zero row or column", "trained weights", "retrain")
-    cosine = float(((encoder * decoder).sum(dim=1)[alive] / norms[alive]).mean())
-    # Three standard deviations of the mean over d_sae random directions in d_in dimensions.
-    limit = max(_MIN_COSINE, 3 / math.sqrt(decoder.numel()))
-    if cosine > limit:
-        return Passed(f"mean cosine {cosine:.3f}")
-    hint = "export both in the same order of latents, or retrain"
-    if encoder.shape[0] == encoder.shape[1]:
-        flipped = (encoder.T * decoder).sum(dim=1)[alive] / norms[alive]
-        if float(flipped.mean()) > limit:
-            hint = "W_enc is transposed: write W_enc.T"
-    return Problem(f"mean cosine of W_enc and W_dec {cosine:.3f}", f"above {limit:.3f}", hint)
+    # Tied weights: a temporal SAE reads what it writes, and W104 looks at that.
+    if "W_enc" not in sae.tensors:
+        return Passed("tied to the decoder")
+    norms = np.linalg.norm(sae.tensors["W_enc"].astype(np.float64), axis=0)
+    n_zero = int((norms == 0).sum())
+    if n_zero == 0:
+        return Passed(f"from {float(norms.min()):.4g} to {float(norms.max()):.4g}")
+    return Problem(
+        f"{n_zero} of {len(norms)} columns of W_enc are zero",
+        "no zero column",
+        "leave these latents out, or report them as dead",
+        "fail" if n_zero >= len(norms) / 2 else None,
+    )
+
+
+@sae_check(
+    "W109", "no tensor is all zero", tier="load",
+    requires=("W101",), architectures=SHAPED_ARCHITECTURES,
+)  # fmt: skip
+def tensors_are_not_zero(sae: SaeSubject) -> Verdict:
+    """A tensor that was never filled keeps the zeros it was made with, and nothing says so.
+
+    Biases of zero are common, and those of the encoder are no finding. A `b_dec` of zero that is
+    subtracted from the input, and a skip connection of zero, do nothing, which is worth a note:
+    training moves both at its first step.
+
+    Example: `W_skip` was left out of a state dict that was loaded with `strict=False`.
+
+    To mend it: export the tensor from the trained module.
+    """
+    zero = [
+        name
+        for name, tensor in sorted(sae.tensors.items())
+        if not tensor.any() and (name.startswith("W_") or name.endswith((".weight", "b_dec")))
+    ]
+    does_something = (
+        sae.architecture in AUTOENCODERS and sae.cfg.get("apply_b_dec_to_input") is True
+    )
+    if not does_something:
+        zero = [name for name in zero if name != "b_dec"]
+    if not zero:
+        return Passed()
+    is_harmless = set(zero) <= {"b_dec", "W_skip"}
+    return Problem(
+        f"{', '.join(zero)} all zero",
+        "trained values",
+        "export the tensor from the trained module, or say on the card that it is zero",
+        "note" if is_harmless else None,
+    )
+
+
+@sae_check(
+    "W110", "weights are of a plausible size", tier="load",
+    requires=("W101",), architectures=SHAPED_ARCHITECTURES,
+)  # fmt: skip
+def sizes_are_plausible(sae: SaeSubject) -> Verdict:
+    """Quantised integers that were cast to floats without their scale load without a word.
+
+    An int8 SAE then reconstructs with an explained variance of -60,000. Whole numbers only, in a
+    matrix, fail. A weight above 10,000, or a gated SAE's `r_mag` (a logarithm) above 20, is a
+    warning: it may be right for activations of very unusual size. Biases and thresholds are in the
+    units of the activations, which may be large, and are not looked at.
+
+    Example: W_dec in float32 holds the whole numbers from -127 to 127.
+
+    To mend it: multiply by the quantisation scale before saving.
+    """
+    found: dict[str, Severity | None] = {}
+    for name, tensor in sorted(sae.tensors.items()):
+        if tensor.ndim != 2 or not tensor.size:
+            continue
+        largest = float(np.abs(tensor).max())
+        if largest >= 2 and bool((tensor == np.rint(tensor)).all()):
+            found[f"{name} holds whole numbers only, up to {largest:g}"] = None
+        elif largest > _MAX_WEIGHT:
+            found[f"{name} has a value of {largest:.3g}"] = "warn"
+    r_mag = sae.tensors.get("r_mag")
+    if r_mag is not None and float(r_mag.max(initial=0)) > _MAX_LOG_SCALE:
+        found[f"r_mag reaches {float(r_mag.max()):.3g}, and its exponential is a factor"] = "warn"
+    if not found:
+        return Passed()
+    return Problem(
+        "; ".join(found),
+        f"fractions, of at most {_MAX_WEIGHT:g}",
+        "multiply by the quantisation scale before saving",
+        None if None in found.values() else "warn",
+    )
