@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from typing import Any
-
-from manifests.recipe import TopkRecipe
-from validators.check import Passed, Problem, Skipped, Verdict, sae_check
+from validators.check import Passed, Problem, Verdict, sae_check
+from validators.config_values import is_size, nearest
+from validators.saelens_config import NORMALISED_AT_RUNTIME, NORMALISED_WHILE_TRAINING
 from validators.saelens_format import (
     DTYPES,
     INFERENCE_ARCHITECTURES,
     REQUIRED_KEYS,
-    SUPERSEDED_KEYS,
-    TOPK,
     TRAINING_ONLY_ARCHITECTURES,
     canonical_dtype,
 )
 from validators.subjects import SaeSubject
 
-_ABSOLUTE_PATH = re.compile(
-    r"^(?:/(?:home|Users|root|mnt|tmp|var|data|scratch|content|workspace)/|[A-Za-z]:[\\/]|\\\\)"
-)
+# What the field calls them elsewhere.
+_OTHER_DTYPES = {
+    "bf16": "bfloat16",
+    "double": "float64",
+    "f16": "float16",
+    "f32": "float32",
+    "float": "float32",
+    "fp16": "float16",
+    "fp32": "float32",
+    "half": "float16",
+}
 
 
 @sae_check("C001", "cfg.json is a JSON object", tier="static", requires=("F004",))
@@ -35,28 +38,6 @@ def cfg_is_an_object(sae: SaeSubject) -> Verdict:
     To mend it: save the SAE again; do not edit the file by hand.
     """
     return Passed(f"{len(sae.cfg)} keys")
-
-
-@sae_check("C002", "metadata is nested, as SAELens 6 writes it", tier="static", requires=("C001",))
-def metadata_is_nested(sae: SaeSubject) -> Verdict:
-    """SAELens 6 reads the hook, the base model and the context from `metadata` and only there.
-
-    In a flat config these keys are dropped without a word when it is loaded with `from_dict`, or
-    when it also states `sae_lens_version` 6; the SAE then does not know where it belongs.
-
-    Example: `{"architecture": "topk", ..., "hook_name": "blocks.8.hook_resid_post"}`.
-
-    To mend it: move `model_name`, `hook_name` and `hf_hook_name` into `"metadata": {...}`.
-    """
-    metadata = sae.cfg.get("metadata")
-    if isinstance(metadata, dict) and metadata:
-        return Passed(f"{len(metadata)} keys")
-    found = "no metadata" if "metadata" not in sae.cfg else f"metadata {metadata!r:.40}"
-    return Problem(
-        f"cfg.json has {found}",
-        "a nested object with model_name, hook_name and hf_hook_name, as SAELens 6 writes it",
-        "move those keys into metadata, or save the SAE again with SAELens 6",
-    )
 
 
 @sae_check("C003", "cfg.json states all that loading needs", tier="static", requires=("C001",))
@@ -74,8 +55,8 @@ def required_keys_are_stated(sae: SaeSubject) -> Verdict:
     wrong = [
         f"{key} is {sae.cfg[key]!r:.40}"
         for key, is_right in (
-            ("d_in", _is_size),
-            ("d_sae", _is_size),
+            ("d_in", is_size),
+            ("d_sae", is_size),
             ("apply_b_dec_to_input", lambda value: isinstance(value, bool)),
         )
         if key in sae.cfg and not is_right(sae.cfg[key])
@@ -110,8 +91,8 @@ def architecture_is_registered(sae: SaeSubject) -> Verdict:
             known,
             "save the SAE with save_inference_model, which makes it a jumprelu",
         )
-    lower = name.lower() if isinstance(name, str) else None
-    hint = f"write {lower!r}" if lower in INFERENCE_ARCHITECTURES else "name the SAELens class"
+    near = nearest(name, INFERENCE_ARCHITECTURES) if isinstance(name, str) else None
+    hint = f"write {near!r}" if near else "write the name under which SAELens registers its class"
     return Problem(f"architecture is {name!r:.60}", known, hint)
 
 
@@ -143,68 +124,16 @@ def architecture_is_claimed(sae: SaeSubject) -> Verdict:
 
 
 @sae_check(
-    "C006",
-    "k is stated, as a positive integer",
-    tier="static",
-    requires=("C004",),
-    architectures=TOPK,
-)
-def k_is_stated(sae: SaeSubject) -> Verdict:
-    """SAELens takes k = 100 for a TopK SAE whose config has no `k` at the top level.
-
-    Nothing warns: an SAE trained with k = 8 was measured to lose all its explained variance. A k
-    of `4.0` or `"4"` loads, and ends in a TypeError on the first vector.
-
-    Example: `"activation_fn_kwargs": {"k": 64}`, or `"top_k": 64`.
-
-    To mend it: write `"k": 64` at the top level of cfg.json.
-    """
-    k = sae.cfg.get("k")
-    if _is_size(k) and k <= sae.cfg["d_sae"]:
-        return Passed(f"k = {k}")
-    found = "k is missing" if "k" not in sae.cfg else f"k is {k!r:.40}"
-    return Problem(
-        found,
-        f"an integer from 1 to d_sae = {sae.cfg['d_sae']}; without it SAELens takes 100",
-        'write "k" as an integer at the top level of cfg.json',
-    )
-
-
-@sae_check(
-    "C007",
-    "k is that of the manifest",
-    tier="static",
-    requires=("C005", "C006"),
-    architectures=TOPK,
-    needs_manifest=True,
-)
-def k_is_claimed(sae: SaeSubject) -> Verdict:
-    """Another k than in training costs explained variance, and the card states the manifest's.
-
-    Example: k = 32 in the config of an SAE trained with 64.
-
-    To mend it: correct the manifest's recipe, or retrain.
-    """
-    recipe = sae.claim.manifest.recipe.of(sae.claimed.architecture, sae.claimed.variant)
-    if not isinstance(recipe, TopkRecipe):
-        return Skipped(f"the manifest makes it a {sae.claimed.architecture}", required=False)
-    if sae.cfg["k"] == recipe.k:
-        return Passed(f"k = {recipe.k}")
-    return Problem(
-        f"k is {sae.cfg['k']}",
-        f"k = {recipe.k}, by the recipe in {sae.claim.source}",
-        "correct the recipe, or run `release retrain MANIFEST --only ID`",
-    )
-
-
-@sae_check(
     "C008", "activations are not normalised on the way in", tier="static", requires=("C003",)
 )
 def nothing_is_normalised(sae: SaeSubject) -> Verdict:
     """A release should work on activations as they are, with any scaling folded into the weights.
 
-    `expected_average_only_in` and `covariance_whitening` do nothing when SAELens loads the SAE,
-    so unfolded weights get inputs of the wrong scale; the other settings depend on each vector.
+    `expected_average_only_in` and `covariance_whitening` belong to training: SAELens' trainer
+    folds them into the weights before it saves. Left in the config they do nothing when the SAE
+    is loaded, so weights that were not folded get inputs of the wrong scale. `layer_norm` and
+    `constant_norm_rescale` are applied to every vector at inference (`constant_scalar_rescale` by
+    temporal SAEs): legal, and worth knowing, but not what a manifest of this project trains.
 
     Example: `"normalize_activations": "expected_average_only_in"` on weights that were trained on
     scaled inputs.
@@ -214,10 +143,29 @@ def nothing_is_normalised(sae: SaeSubject) -> Verdict:
     found = sae.cfg["normalize_activations"]
     if found == "none":
         return Passed()
+    at_runtime: tuple[str, ...] = NORMALISED_AT_RUNTIME
+    if sae.architecture == "temporal":
+        at_runtime = (*at_runtime, "constant_scalar_rescale")
+    if found in at_runtime:
+        return Problem(
+            f"normalize_activations is {found!r}, which SAELens applies to every vector",
+            '"none" for an SAE that takes activations as they are',
+            'nothing, if it was trained so; else state "none"',
+            severity=None if sae.spec else "note",
+        )
+    if found in NORMALISED_WHILE_TRAINING:
+        return Problem(
+            f"normalize_activations is {found!r}, which does nothing once loaded",
+            '"none", with the scaling folded into the weights',
+            "fold it (SAELens: fold_activation_norm_scaling_factor, fold_activation_whitening)",
+        )
+    legacy = isinstance(found, bool) or found is None
     return Problem(
-        f"normalize_activations is {found!r:.60}",
-        '"none", with any scaling folded into the weights',
-        "fold the scaling (SAELens: fold_activation_norm_scaling_factor) and save again",
+        f"normalize_activations is {found!r:.60}"
+        + (", as configs before SAELens 6 had it" if legacy else ""),
+        f'"none"; SAELens refuses all but {", ".join(("none", *at_runtime))}'
+        f" and {', '.join(NORMALISED_WHILE_TRAINING)}",
+        'state "none" if no scaling was used; else fold it into the weights and state "none"',
     )
 
 
@@ -232,26 +180,11 @@ def dtype_is_known(sae: SaeSubject) -> Verdict:
     found = sae.cfg["dtype"]
     if isinstance(found, str) and canonical_dtype(found) in DTYPES:
         return Passed(found)
+    meant = _OTHER_DTYPES.get(canonical_dtype(found).lower()) if isinstance(found, str) else None
     return Problem(
-        f"dtype is {found!r:.60}", f"one of {', '.join(DTYPES)}", "write one of these names"
-    )
-
-
-@sae_check("C010", "no superseded key is left", tier="static", requires=("C001",))
-def no_superseded_key(sae: SaeSubject) -> Verdict:
-    """Keys of older formats are dropped without a word, and with them what they said.
-
-    Example: `"activation_fn": "tanh-relu"`: SAELens 6 applies a ReLU.
-
-    To mend it: say it the way the current format does, and take the old key out.
-    """
-    found = sorted(SUPERSEDED_KEYS.keys() & sae.cfg.keys())
-    if not found:
-        return Passed()
-    return Problem(
-        f"cfg.json has {', '.join(found)}, which SAELens 6 ignores",
-        "; ".join(f"{key}: {SUPERSEDED_KEYS[key]}" for key in found),
-        "take the keys out, or save the SAE again with SAELens 6",
+        f"dtype is {found!r:.60}",
+        f"one of {', '.join(DTYPES)}",
+        f"write {meant!r}" if meant else "write the dtype of the weights by one of these names",
     )
 
 
@@ -274,61 +207,3 @@ def base_model_is_claimed(sae: SaeSubject) -> Verdict:
         f"{wanted!r}, by base_model.id of {sae.claim.source}",
         "correct the one that is wrong",
     )
-
-
-@sae_check(
-    "C012", "no path of a machine is in the config", tier="static", severity="warn",
-    requires=("C001",),
-)  # fmt: skip
-def no_path_of_a_machine(sae: SaeSubject) -> Verdict:
-    """A path is of no use to anyone else, and often names its owner.
-
-    Example: `"dataset_path": "/home/jane/deception/data"`.
-
-    To mend it: name the data set by its Hub id, or take the key out.
-    """
-    found = sorted({text for text in _strings(sae.cfg) if _ABSOLUTE_PATH.match(text)})
-    if not found:
-        return Passed()
-    return Problem(
-        f"{len(found)} absolute path{'s' * (len(found) > 1)}, first {found[0]!r:.60}",
-        "names that mean something on any machine",
-        "take the path out of cfg.json",
-    )
-
-
-@sae_check("C013", "the config says which SAELens format it is", tier="static", requires=("C002",))
-def format_version_is_stated(sae: SaeSubject) -> Verdict:
-    """Without `sae_lens_version`, SAELens takes the config for one from before version 6.
-
-    It then throws the nested metadata away, so the loaded SAE has no hook, and lets
-    `activation_fn_kwargs` override k. Nothing warns.
-
-    Example: `"metadata": {"hook_name": "blocks.8.hook_resid_post"}` and no version anywhere.
-
-    To mend it: write the version that saved the SAE, 6.0.0 or later, as
-    `metadata.sae_lens_version`.
-    """
-    found = sae.cfg.get("sae_lens_version") or sae.metadata.get("sae_lens_version")
-    if isinstance(found, str) and re.match(r"(?:[6-9]|\d{2,})\.", found):
-        return Passed(found)
-    return Problem(
-        f"sae_lens_version is {found!r:.40}",
-        "6.0.0 or later, in metadata; else SAELens reads the config as an older format",
-        'state "sae_lens_version" in metadata, as SAELens 6 does',
-    )
-
-
-def _is_size(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
-
-
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _strings(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _strings(item)

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from manifests.build_folder import SAE_CONFIG, SAE_WEIGHTS
 from validators.check import Passed, Problem, Skipped, Verdict, repository_check, sae_check
+from validators.foreign.beside_saelens import foreign_in, saelens_folders
+from validators.foreign.formats import FORMATS
+from validators.foreign.listing import is_pickle
+from validators.foreign.pickles import TRAINING_STATES
+from validators.foreign.recognise import recognise
+from validators.printable import name_of
+from validators.repository import Repository
 from validators.subjects import TRAINING_RECORD, RepositorySubject, SaeSubject
-
-_PICKLES = (".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth")
 
 
 @repository_check("F001", "the repository holds at least one SAE", tier="static")
@@ -21,10 +26,15 @@ def holds_an_sae(subject: RepositorySubject) -> Verdict:
     To mend it: save each SAE with SAELens' `save_model`, one folder for each, and check the
     folder or repository that holds those folders.
     """
-    if subject.sae_folders:
-        return Passed(f"{len(subject.sae_folders)} folders")
+    repository = subject.repository
+    own = saelens_folders(repository, subject.sae_folders)
+    if own:
+        return Passed(f"{len(own)} folder{'s' * (len(own) > 1)}")
+    if recognise(repository):
+        return Skipped("the SAEs here are of another project", "see F010, which names it")
     return Problem(
-        f"none of {len(subject.repository.files)} files is {SAE_CONFIG} or {SAE_WEIGHTS}",
+        f"none of {len(repository.files)} files is {SAE_CONFIG} or {SAE_WEIGHTS}"
+        + _weights_of_other_names(repository),
         "a folder for each SAE with both files, as SAELens reads them",
         "check that this is the repository you mean, or save the SAEs with SAELens",
     )
@@ -75,17 +85,20 @@ def both_files_are_there(sae: SaeSubject) -> Verdict:
 
     To mend it: save the SAE again, or rename the file.
     """
-    missing = [
-        file
-        for file in (SAE_CONFIG, SAE_WEIGHTS)
-        if sae.path_of(file) not in sae.parent.repository.files
-    ]
+    repository = sae.parent.repository
+    missing = [f for f in (SAE_CONFIG, SAE_WEIGHTS) if sae.path_of(f) not in repository.files]
     if not missing:
         return Passed()
+    foreign = foreign_in(repository, sae.sae_id)
+    if foreign is not None and sae.spec is None:
+        title = FORMATS[foreign.format].title
+        return Skipped(f"an SAE of another project ({title})", "see F010", required=False)
+    there = [path for path in repository.files if (path.rpartition("/")[0] or ".") == sae.sae_id]
+    beside = ", ".join(path.rpartition("/")[2] for path in there[:4])
     return Problem(
-        f"{' and '.join(missing)} not there",
+        f"{' and '.join(missing)} not there" + (f" (there: {beside})" if beside else ""),
         f"{SAE_CONFIG} and {SAE_WEIGHTS}, the names that SAELens reads",
-        "save the SAE again, or rename the files",
+        "save the SAE again, or rename the files if they are SAELens' own",
     )
 
 
@@ -113,13 +126,20 @@ def weights_are_not_pickled(subject: RepositorySubject) -> Verdict:
 
     To mend it: write the tensors with `safetensors.torch.save_file` and delete the pickle.
     """
-    pickles = [path for path in subject.repository.files if path.lower().endswith(_PICKLES)]
+    pickles = [path for path in subject.repository.files if is_pickle(path)]
     if not pickles:
         return Passed()
+    if all(path.rpartition("/")[2] in TRAINING_STATES for path in pickles):
+        return Problem(
+            f"pickled states of a training run: {_listed(pickles)}",
+            "only what a user of the SAEs needs",
+            "delete them; SAELens does not upload them either",
+            severity="warn",
+        )
     return Problem(
         f"pickled: {_listed(pickles)}",
         "weights as safetensors",
-        "convert them to safetensors and delete these",
+        "`release validate TARGET --fix` writes safetensors; then delete these",
     )
 
 
@@ -213,6 +233,11 @@ def files_are_those_trained(sae: SaeSubject) -> Verdict:
     )
 
 
+def _weights_of_other_names(repository: Repository) -> str:
+    weights = [p for p in repository.files if is_pickle(p) or p.endswith((".npz", ".safetensors"))]
+    return f"; weights of other names: {_listed(weights)}" if weights else ""
+
+
 def _listed(paths: list[str], *, most: int = 5) -> str:
     rest = f" and {len(paths) - most} more" if len(paths) > most else ""
-    return ", ".join(paths[:most]) + rest
+    return ", ".join(name_of(path) for path in paths[:most]) + rest

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+from typing import Any
 
 from faults.damage import (
     TOPK,
+    Damage,
     Fault,
     cfg,
     cut_weights_short,
@@ -15,8 +17,18 @@ from faults.damage import (
     write_text,
 )
 
+
+def only(name: str) -> Damage:
+    def damage(d: Any) -> None:
+        remove_everything(d)
+        (d.root / name).write_bytes(b"x")
+
+    return damage
+
+
 FAULTS = (
     Fault("F001", "empty_repository", remove_everything),
+    Fault("F001", "only_weights_of_other_names", only("model.safetensors")),
     Fault("F002", "missing_folder", lambda d: shutil.rmtree(d.sae("topk")), TOPK),
     Fault(
         "F003",
@@ -25,9 +37,14 @@ FAULTS = (
         "tiny_topk_L0_mixed",
     ),
     Fault("F004", "no_config", lambda d: (d.sae("topk") / "cfg.json").unlink(), TOPK),
+    Fault("F004", "weights_of_another_name", lambda d: (
+        d.sae("topk") / "sae_weights.safetensors"
+    ).rename(d.sae("topk") / "sae.safetensors"), TOPK),
     Fault("F005", "weights_cut_short", cut_weights_short, TOPK),
     Fault("F005", "lfs_pointer", replace_weights_by_lfs_pointer, TOPK),
     Fault("F006", "pickled_weights", write_text("ae.pt", "x")),
+    Fault("F006", "state_of_a_training_run", write_text(f"{TOPK}/trainer_state.pt", "x"), "",
+          "warned"),
     Fault("F007", "link_out_of_the_repository", link_out_of_the_repository),
     Fault("F008", "no_training_record", lambda d: (d.root / "training.json").unlink()),
     Fault(

@@ -1,0 +1,1 @@
+"""Folders in which other projects keep their SAEs, recognised for what they are."""
