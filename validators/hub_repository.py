@@ -6,7 +6,8 @@ between cannot mix two states, and the client's cache cannot answer with an olde
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,10 @@ from manifests.errors import ReleaseError
 from validators.repository import HubUnavailable, Repository, UnreadableFile, stays_inside
 
 _TIMEOUT_S = 30.0
+# A header of an SAE has a few hundred bytes; a longer one costs a second request.
+_START_BYTES = 2_048
+_AT_ONCE = 32
+_SMALL_FILE_BYTES = 1_000_000
 
 
 class HubRepository(Repository):
@@ -24,6 +29,7 @@ class HubRepository(Repository):
 
     Attributes:
         oid: the commit, 40 hexadecimal digits.
+        cache_dir: where downloads go; None: the client's default cache.
     """
 
     def __init__(
@@ -51,7 +57,7 @@ class HubRepository(Repository):
         from huggingface_hub.hf_api import RepoFile
 
         self._api = HfApi(endpoint=endpoint, token=token)
-        self._cache_dir = cache_dir
+        self.cache_dir = cache_dir
         self.name = repo_id
         shown = f"{repo_id}@{revision}" if revision else repo_id
         with hub_errors(shown, endpoint=self._api.endpoint):
@@ -67,16 +73,50 @@ class HubRepository(Repository):
         self.files = {path: files[path].size for path in sorted(files)}
         self._lfs_sha256 = {path: e.lfs.sha256 for path, e in files.items() if e.lfs is not None}
         self._read_whole = cache(self._download_small)
+        self._read_start = cache(self._download_start)
 
     def read_range(self, path: str, start: int, length: int) -> bytes:
-        """Ask for the bytes by HTTP Range; small files that are not LFS are read once, whole."""
+        """Ask for the bytes by HTTP Range.
+
+        Small files that are not LFS are read once, whole; of the others the start is kept.
+        """
         size = self.size_of(path)
         length = max(0, min(length, size - start))
         if length == 0:
             return b""
         if path not in self._lfs_sha256:
             return self._read_whole(path)[start : start + length]
+        if start + length <= _START_BYTES:
+            return self._read_start(path)[start : start + length]
         return self._download_range(path, start, length)
+
+    def prefetch(self, paths: Iterable[str]) -> None:
+        """Read small files and the headers of safetensors files, 32 at a time, and keep them.
+
+        Paths that the repository does not have, and files of other kinds that are large, are left
+        out. No weights are read.
+
+        Raises:
+            HubUnavailable: the Hub refused one of them, also after the client's own retries.
+        """
+        wanted = [path for path in sorted({*paths}) if path in self.files]
+        if not wanted:
+            return
+        with ThreadPoolExecutor(min(_AT_ONCE, len(wanted)), "prefetch") as threads:
+            for _ in threads.map(self._read_ahead, wanted):
+                pass
+
+    def _read_ahead(self, path: str) -> None:
+        try:
+            if path.endswith(".safetensors"):
+                self.read_header(path)
+            elif path not in self._lfs_sha256 and self.files[path] <= _SMALL_FILE_BYTES:
+                self._read_whole(path)
+        except HubUnavailable:
+            raise
+        except ReleaseError:
+            # A damaged file is a finding of the check that reads it next, which names the SAE.
+            return
 
     def fetch(self, path: str) -> Path:
         """Download the file at the resolved commit into the cache."""
@@ -84,7 +124,7 @@ class HubRepository(Repository):
         with hub_errors(f"{self.location}/{path}", endpoint=self._api.endpoint):
             return Path(
                 self._api.hf_hub_download(
-                    self.name, path, revision=self.oid, cache_dir=self._cache_dir
+                    self.name, path, revision=self.oid, cache_dir=self.cache_dir
                 )
             )
 
@@ -98,36 +138,56 @@ class HubRepository(Repository):
 
     def sha256_is_cheap(self, path: str) -> bool:
         """True for LFS files, and for others of up to 1 MB."""
-        return path in self._lfs_sha256 or self.files.get(path, 1 << 30) <= 1_000_000
+        return path in self._lfs_sha256 or self.files.get(path, 1 << 30) <= _SMALL_FILE_BYTES
 
     def _download_small(self, path: str) -> bytes:
         return self._download_range(path, 0, self.size_of(path))
 
+    def _download_start(self, path: str) -> bytes:
+        return self._download_range(path, 0, min(_START_BYTES, self.size_of(path)))
+
     def _download_range(self, path: str, start: int, length: int) -> bytes:
-        from huggingface_hub import get_session, hf_hub_url, hf_raise_for_status
+        import httpx2
+        from huggingface_hub import hf_hub_url, hf_raise_for_status
 
         # Public and documented, but missing from the list that a type checker reads.
-        from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
+        from huggingface_hub.utils import (  # type: ignore[attr-defined]
+            build_hf_headers,
+            http_stream_backoff,
+        )
 
         url = hf_hub_url(self.name, path, revision=self.oid, endpoint=self._api.endpoint)
         headers = build_hf_headers(token=self._api.token)
         # `identity`: a compressed answer would have other byte positions than the file.
         headers |= {"Range": f"bytes={start}-{start + length - 1}", "Accept-Encoding": "identity"}
         where = f"{self.location}/{path}"
+        broken: httpx2.TransportError | None = None
+        content = b""
         with (
             hub_errors(where, endpoint=self._api.endpoint),
-            get_session().stream("GET", url, headers=headers, timeout=_TIMEOUT_S) as response,
+            http_stream_backoff(
+                "GET",
+                url,
+                headers=headers,
+                timeout=_TIMEOUT_S,
+                # Not ConnectError: after one the client closes the session that other threads use.
+                retry_on_exceptions=(httpx2.TimeoutException, httpx2.RemoteProtocolError),
+            ) as response,
         ):
             hf_raise_for_status(response)
             skip = start if response.status_code == 200 else 0
-            content = _take(response.iter_bytes(), skip, length)
+            try:
+                content = _take(response.iter_bytes(), skip, length)
+            except httpx2.TransportError as error:
+                # Raised after the block: inside, the client would begin a second answer.
+                broken = error
         if len(content) < length:
             raise HubUnavailable(
-                f"sent {len(content)} of {length} bytes",
+                f"sent {len(content)} of {length} bytes" if not broken else "the connection broke",
                 where=where,
-                expected="the bytes that were asked for",
+                expected=f"{length} bytes from byte {start} on",
                 next_step="try again; the connection was cut",
-            )
+            ) from broken
         return content
 
 

@@ -15,6 +15,7 @@ from manifests.progress import Silent
 from release.embedded_hub import EmbeddedHub
 from validators.hub_repository import HubRepository, _take
 from validators.repository import HubUnavailable, UnreadableFile
+from validators.safetensors_header import MalformedSafetensors
 from validators.stage import validate
 
 
@@ -145,3 +146,113 @@ def test_a_hub_that_ignores_the_range_is_cut_to_it() -> None:
     chunks = iter([b"0123", b"4567", b"89", b"never read"])
     assert _take(chunks, 3, 4) == b"3456"
     assert next(chunks) == b"89"
+
+
+def requests_since(hub: Any, n_before: int) -> list[Any]:
+    return hub.requests()[n_before:]
+
+
+def test_reading_ahead_leaves_nothing_to_ask_for_and_reads_no_weights(
+    hub: Any, published: str, good_release: Any, tmp_path: Path
+) -> None:
+    repository = opened(hub, published, tmp_path)
+    n_before = len(hub.requests())
+    weights = [path for path in repository.files if path.endswith(".safetensors")]
+    repository.prefetch([*repository.files, "no/such/file.json"])
+    asked = requests_since(hub, n_before)
+    sizes = [request.bytes_out for request in asked if request.origin == "storage"]
+    assert len(sizes) == 3
+    assert max(sizes) <= 2_048
+    n_before = len(hub.requests())
+    for path in weights:
+        assert repository.read_header(path).tensors
+        assert repository.read_json(path.replace("sae_weights.safetensors", "cfg.json"))["d_in"]
+    assert requests_since(hub, n_before) == []
+
+
+def test_a_validation_asks_for_every_header_once(hub: Any, published: str, tmp_path: Path) -> None:
+    repository = opened(hub, published, tmp_path)
+    n_before = len(hub.requests())
+    validate(repository, manifest=None, tier="static", progress=Silent())
+    paths = [request.path for request in requests_since(hub, n_before)]
+    # On the hub's own port one path a file; a second request for weights goes to the storage.
+    of_files = [path for path in paths if path.endswith(("/cfg.json", ".safetensors"))]
+    assert sorted(of_files) == sorted({*of_files})
+    assert len(of_files) == 6
+
+
+def test_a_header_longer_than_the_first_read_is_read_whole(hub: Any, tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+    from torch import zeros
+
+    api = HfApi(endpoint=hub.endpoint, token=hub.token)
+    repo_id = f"{hub.user}/long-header"
+    api.create_repo(repo_id)
+    file = tmp_path / "sae_weights.safetensors"
+    save_file({f"tensor_{number:04}": zeros(1) for number in range(300)}, file)
+    api.upload_file(repo_id=repo_id, path_or_fileobj=file, path_in_repo=file.name)
+    repository = opened(hub, repo_id, tmp_path)
+    repository.prefetch([file.name])
+    assert len(repository.read_header(file.name).tensors) == 300
+
+
+def test_a_damaged_file_does_not_stop_reading_ahead(hub: Any, tmp_path: Path) -> None:
+    api = HfApi(endpoint=hub.endpoint, token=hub.token)
+    repo_id = f"{hub.user}/damaged"
+    api.create_repo(repo_id)
+    for name in ("a.safetensors", "cfg.json"):
+        api.upload_file(repo_id=repo_id, path_or_fileobj=b"\xff" * 64, path_in_repo=name)
+    repository = opened(hub, repo_id, tmp_path)
+    repository.prefetch(repository.files)
+    with pytest.raises(MalformedSafetensors):
+        repository.read_header("a.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("action", "status"), [("status", 429), ("status", 503), ("drop_before", 500)]
+)
+def test_what_goes_wrong_once_is_asked_for_again(
+    hub: Any,
+    published: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    action: Any,
+    status: int,
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", waited.append)
+    repository = opened(hub, published, tmp_path)
+    hub.inject(action, path="tiny_topk_L1_mixed/cfg.json", status=status, times=2)
+    try:
+        repository.prefetch(repository.files)
+    finally:
+        hub.clear_faults()
+    assert repository.read_json("tiny_topk_L1_mixed/cfg.json")["k"] == 9
+    assert len(waited) == 2
+
+
+@pytest.mark.parametrize(
+    ("action", "status", "message"),
+    [("status", 429, "answered 429"), ("status", 503, "answered 503"),
+     ("truncate", 500, "the connection broke")],
+)  # fmt: skip
+def test_a_hub_that_keeps_refusing_ends_the_run_with_a_clear_error(
+    hub: Any,
+    published: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    action: Any,
+    status: int,
+    message: str,
+) -> None:
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: None)
+    repository = opened(hub, published, tmp_path)
+    # Weights come from the hub's second port, by their digest.
+    hub.inject(action, path="^/objects/", status=status, times=1000)
+    try:
+        with pytest.raises(HubUnavailable, match=message) as caught:
+            repository.prefetch(repository.files)
+    finally:
+        hub.clear_faults()
+    assert caught.value.exit_code == 4
+    assert "signature" not in str(caught.value)

@@ -1,15 +1,20 @@
-"""L: loading the SAE the way a user will."""
+"""L: loading the SAE from its folder, the way a user will."""
 
 from __future__ import annotations
 
-from typing import Any
+import warnings
+from pathlib import Path
 
+from manifests.build_folder import SAE_CONFIG
 from manifests.errors import MissingExtra
 from validators.check import Passed, Problem, Verdict, sae_check
+from validators.config_after_loading import changes, same_dtype
 from validators.saelens_format import SHAPED_ARCHITECTURES
 from validators.subjects import SaeSubject
 
-_KEPT_KEYS = ("model_name", "hook_name", "hf_hook_name")
+_SHOWN = 6
+# Said on every load of an SAE that SAELens trained with its own defaults: advice on the base model.
+_ADVICE = ("model_from_pretrained_kwargs",)
 
 
 @sae_check("L101", "SAELens loads it", tier="load", requires=("C004", "F005"))
@@ -37,30 +42,30 @@ def saelens_loads_it(sae: SaeSubject) -> Verdict:
     return Passed(type(loaded).__name__)
 
 
-@sae_check(
-    "L102", "metadata survives loading", tier="load", requires=("C002", "H001", "H002", "L101")
-)
-def metadata_survives(sae: SaeSubject) -> Verdict:
+@sae_check("L102", "what cfg.json says survives loading", tier="load", requires=("L101",))
+def config_survives(sae: SaeSubject) -> Verdict:
     """SAELens drops keys it does not expect, and reads a missing metadata key as None.
 
-    Whoever asks the loaded SAE for its hook must get the one that the file states.
+    Whoever asks the loaded SAE for its hook, its k or anything else must get what the file states.
+    A nested config without `sae_lens_version` loses its whole metadata; a flat one that states a
+    version of 6 or later loses hook and model. Compared are all keys of the metadata and all that
+    SAELens knows at the top level, except `device`, which is the reader's choice.
 
-    Example: `sae.cfg.metadata.hook_name` is None, because the config was taken for an old one.
+    Example: `metadata.hook_name is gone`, because the config was taken for an old one.
 
     To mend it: nest the keys in `metadata` and state its `sae_lens_version`.
     """
-    kept = sae.saelens.cfg.metadata
-    wrong = {
-        key: _metadata_value(kept, key)
-        for key in _KEPT_KEYS
-        if key in sae.metadata and _metadata_value(kept, key) != sae.metadata[key]
-    }
-    if not wrong:
-        return Passed(", ".join(key for key in _KEPT_KEYS if key in sae.metadata))
+    found = changes(sae.cfg, sae.saelens.cfg)
+    if not found:
+        metadata = sae.cfg.get("metadata")
+        n_keys = len(metadata) if isinstance(metadata, dict) else 0
+        return Passed(f"{n_keys} keys of metadata, {len(sae.cfg)} at the top level")
+    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     return Problem(
-        "after loading, " + ", ".join(f"{key} is {value!r:.60}" for key, value in wrong.items()),
-        ", ".join(f"{key} {sae.metadata[key]!r}" for key in wrong) + ", by cfg.json",
-        "state sae_lens_version in metadata, as SAELens 6 does",
+        "after loading, " + ", ".join(map(str, found[:_SHOWN])) + more,
+        ", ".join(f"{change.key} {change.stated!r:.60}" for change in found[:_SHOWN])
+        + f", by {SAE_CONFIG}",
+        "nest model and hook in metadata and state its sae_lens_version, as SAELens 6 does",
     )
 
 
@@ -81,10 +86,14 @@ def manual_path_loads_the_same(sae: SaeSubject) -> Verdict:
     import torch
 
     loaded = dict(sae.saelens.state_dict())
-    stored = {name: tensor.float() for name, tensor in sae.tensors.items()}
+    stored = {name: torch.as_tensor(values).float() for name, values in sae.tensors.items()}
     if loaded.keys() != stored.keys():
         apart = sorted(loaded.keys() ^ stored.keys())
-        return Problem(f"{', '.join(apart)} on one path only", "the same tensors on both paths")
+        return Problem(
+            f"{', '.join(apart)} on one path only",
+            "the same tensors on both paths",
+            "see W001, which names the tensors of this architecture",
+        )
     differ = [
         name
         for name in sorted(stored)
@@ -99,5 +108,41 @@ def manual_path_loads_the_same(sae: SaeSubject) -> Verdict:
     )
 
 
-def _metadata_value(metadata: Any, key: str) -> Any:
-    return metadata.get(key) if hasattr(metadata, "get") else getattr(metadata, key, None)
+@sae_check(
+    "L104", "loaded without options, it has the stated dtype and no complaints",
+    tier="load", severity="warn", requires=("L101", "C003", "C009"),
+)  # fmt: skip
+def loads_quietly_in_its_dtype(sae: SaeSubject) -> Verdict:
+    """`SAE.load_from_disk(folder)` takes the dtype from cfg.json; `from_pretrained` takes float32.
+
+    Users of the first call compute in the dtype that the config states, whatever the file holds,
+    so it has to be one that loading really leads to. What SAELens warns of while it loads, every
+    user will read; its advice on how to load the base model is no complaint.
+
+    Example: SAELens says that a setting is deprecated each time the SAE is loaded.
+
+    To mend it: state in cfg.json the dtype of the weights; for a warning, do what it says.
+    """
+    from sae_lens import SAE
+
+    folder = sae.parent.repository.fetch(sae.path_of(SAE_CONFIG)).parent
+    with warnings.catch_warnings(record=True) as raised:
+        warnings.simplefilter("always")
+        state = SAE.load_from_disk(folder, device="cpu").state_dict()
+    stated = sae.cfg["dtype"]
+    dtypes = sorted({str(tensor.dtype) for tensor in state.values()})
+    if any(not same_dtype(stated, dtype) for dtype in dtypes):
+        return Problem(
+            f"loads as {', '.join(dtypes)}",
+            f"{stated}, by {SAE_CONFIG}",
+            "state the dtype in which the SAE is to be used",
+        )
+    said = [str(each.message) for each in raised if "sae_lens" in Path(each.filename).parts]
+    complaints = [" ".join(text.split()) for text in said if not any(a in text for a in _ADVICE)]
+    if complaints:
+        return Problem(
+            f"SAELens warns: {'; '.join(complaints):.400}",
+            "an SAE that loads without a warning",
+            "do what the warning says",
+        )
+    return Passed(f"{', '.join(dtypes)}")
