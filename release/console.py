@@ -18,6 +18,8 @@ from manifests.errors import ReleaseError
 from manifests.progress import Task
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console, RenderableType
     from rich.progress import Progress, TaskID
 
@@ -52,16 +54,21 @@ def show(*renderables: RenderableType) -> None:
         console.print(renderable)
 
 
-def show_report(report: Report, *, next_command: str | None = None) -> None:
+def show_report(
+    report: Report, *, next_command: str | None = None, mend_command: str | None = None
+) -> None:
     """Print a report for people to stdout."""
+    from validators.mendable import mendable_codes
     from validators.present import report_text
 
     console = stdout_console()
     text = report_text(
         report,
         width=console.width,
-        colour=console.color_system is not None,
+        colour=console.color_system not in (None, "windows"),
         encoding=sys.stdout.encoding or "utf-8",
+        mendable=mendable_codes(report),
+        mend_command=mend_command,
         **({"next_command": next_command} if next_command else {}),
     )
     sys.stdout.write(text)
@@ -74,14 +81,34 @@ def write_data(text: str) -> None:
     sys.stdout.flush()
 
 
+def write_file(path: Path, text: str) -> None:
+    """Write machine-readable output to a file in place of stdout."""
+    from manifests.build_folder import write_atomically
+
+    content = text if text.endswith("\n") else text + "\n"
+    write_atomically(path, content.encode("utf-8", "backslashreplace"))
+
+
+def terminal_width() -> int:
+    """Columns that a person sees; 80 where there is no terminal."""
+    return stdout_console().width
+
+
 def say(text: str) -> None:
     """Say one line on stderr."""
-    stderr_console().print(text)
+    stderr_console().print(_harmless(text))
 
 
 def show_error(error: ReleaseError) -> None:
     """Print an error on stderr, its first line marked."""
-    stderr_console().print(f"error: {error}", style=None)
+    stderr_console().print(_harmless(f"error: {error}"), style=None)
+
+
+def _harmless(text: str) -> str:
+    """Text in which a stranger's words steer neither a terminal nor a workflow's log."""
+    from validators.printable import no_command, printable
+
+    return "\n".join(no_command(line) for line in printable(text).split("\n"))
 
 
 class TerminalProgress:
@@ -92,7 +119,7 @@ class TerminalProgress:
 
     def note(self, text: str) -> None:
         """Print a line above the bars."""
-        self._console.print(text)
+        self._console.print(_harmless(text))
 
     @contextmanager
     def task(self, description: str, *, total: float | None) -> Iterator[Task]:
@@ -109,11 +136,11 @@ class TerminalProgress:
         )
 
         with Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[status]}"),
+            TextColumn("{task.fields[status]}", markup=False),
             console=self._console,
         ) as bars:
             yield _Bar(bars, bars.add_task(description, total=total, status=""))
@@ -122,7 +149,7 @@ class TerminalProgress:
         started = time.monotonic()
         line = _Line()
         yield line
-        ending = f" ({line.text})" if line.text else ""
+        ending = f" ({_harmless(line.text)})" if line.text else ""
         self._console.print(f"{description}: {time.monotonic() - started:.1f} s{ending}")
 
 
@@ -136,7 +163,7 @@ class _Bar:
         self._bars.advance(self._task_id, amount)
 
     def status(self, text: str) -> None:
-        self._bars.update(self._task_id, status=text)
+        self._bars.update(self._task_id, status=_harmless(text))
 
 
 class _Line:

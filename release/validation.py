@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
-from manifests.build_folder import BuildFolder
-from manifests.errors import ReleaseError
+from manifests.build_folder import SAE_WEIGHTS, BuildFolder
+from manifests.errors import ReleaseError, UsageError
 from manifests.load import LoadedManifest, load_manifest
 from manifests.progress import Progress
 from manifests.shelf import manifest_files
@@ -13,61 +15,122 @@ from release.hub_connection import HubConnection
 from release.targets import FolderTarget, HubTarget, ManifestTarget, Target
 from validators.hub_repository import HubRepository
 from validators.local_repository import LocalRepository
+from validators.options import ValidateOptions
 from validators.report import Report, Tier
 from validators.repository import Repository
 from validators.stage import validate, validate_build
 
+FREE_DOWNLOAD_BYTES = 2_000_000_000
+_WEIGHTS = (".bin", ".ckpt", ".npz", ".pt", ".pth", ".safetensors")
 
-def validate_target(
+
+@dataclass(frozen=True)
+class Found:
+    """What a TARGET turned out to be.
+
+    Attributes:
+        repository: the files.
+        loaded: the manifest on this machine that they are held against; None without one.
+        build: the build folder that the report belongs in; None where it belongs nowhere.
+        default_tier: how far to look when nothing else is said.
+        name: what a folder made from it is called.
+    """
+
+    repository: Repository
+    loaded: LoadedManifest | None
+    build: BuildFolder | None
+    default_tier: Tier
+    name: str
+
+
+def find(
     target: Target,
     connection: HubConnection,
     *,
-    tier: Tier | None,
     manifests: Path,
     build_root: Path,
-    base_model: str | None,
     progress: Progress,
-) -> Report:
-    """Check what TARGET names.
+) -> Found:
+    """Find what TARGET names.
 
-    A manifest means its local build when there is one, and writes that build's report; else its
-    repository on the Hub. A Hub repository is held against the manifest in `manifests` that names
-    it, when there is one.
+    A manifest means its local build when there is one, else its repository on the Hub. A Hub
+    repository is held against the manifest in `manifests` that names it, when there is one.
+
+    Raises:
+        HubUnavailable: the Hub does not answer, or has no such repository.
+        ReleaseError: the manifest cannot be read.
     """
-    if isinstance(target, ManifestTarget):
-        loaded = load_manifest(target.path)
+    if isinstance(target, FolderTarget):
+        name = target.path.resolve().name or "repository"
+        return Found(LocalRepository(target.path), None, None, "load", name)
+    loaded = load_manifest(target.path) if isinstance(target, ManifestTarget) else None
+    if loaded is not None:
         build = BuildFolder(build_root / loaded.name)
         if build.repository.is_dir():
-            return validate_build(
-                loaded,
-                build,
-                tier=tier or "activations",
-                base_model=base_model,
-                progress=progress,
-            )
+            repository = LocalRepository(build.repository)
+            return Found(repository, loaded, build, "activations", loaded.name)
         target = HubTarget(loaded.manifest.repo_id, None)
-        tier = tier or "activations"
-    else:
-        loaded = None
-    repository: Repository
-    if isinstance(target, FolderTarget):
-        repository = LocalRepository(target.path)
-    else:
-        loaded = loaded or _manifest_for(target.repo_id, manifests, progress)
-        repository = HubRepository(
+    assert isinstance(target, HubTarget)
+    return Found(
+        HubRepository(
             target.repo_id,
             revision=target.revision,
             endpoint=connection.endpoint,
             token=connection.token or False,
-        )
-    default: Tier = "load" if isinstance(target, FolderTarget) else "static"
-    return validate(
-        repository,
-        manifest=loaded,
-        tier=tier or default,
-        base_model=base_model,
-        progress=progress,
+        ),
+        loaded or _manifest_for(target.repo_id, manifests, progress),
+        None,
+        "activations" if loaded is not None else "static",
+        loaded.name if loaded is not None else target.repo_id.rpartition("/")[2],
     )
+
+
+def check(found: Found, *, tier: Tier, options: ValidateOptions, progress: Progress) -> Report:
+    """Check what was found; the report of a whole local build is written into it."""
+    if found.build is not None:
+        assert found.loaded is not None
+        return validate_build(
+            found.loaded, found.build, tier=tier, options=options, progress=progress
+        )
+    return validate(
+        found.repository, manifest=found.loaded, tier=tier, options=options, progress=progress
+    )
+
+
+def refuse_large_download(
+    repository: Repository, *, only: tuple[str, ...], every_file: bool = False
+) -> None:
+    """Make sure that no large download begins unasked.
+
+    Args:
+        repository: where the weights are; a local folder needs no download.
+        only: the SAEs that are looked at, as globs; empty: all.
+        every_file: count weights of other formats and in other folders too.
+
+    Raises:
+        UsageError: more than 2 GB of weights would be downloaded.
+    """
+    if not isinstance(repository, HubRepository):
+        return
+    size_bytes = sum(
+        size
+        for path, size in repository.files.items()
+        if (path.lower().endswith(_WEIGHTS) if every_file else _is_weights(path, only))
+    )
+    if size_bytes > FREE_DOWNLOAD_BYTES:
+        raise UsageError(
+            f"this would download {size_bytes / 1e9:.1f} GB of weights",
+            where=repository.name,
+            expected=f"at most {FREE_DOWNLOAD_BYTES / 1e9:g} GB, or --yes",
+            next_step="add --yes; or choose SAEs with --only GLOB, or look at headers alone "
+            "with --tier static",
+        )
+
+
+def _is_weights(path: str, only: tuple[str, ...]) -> bool:
+    folder, _, name = path.rpartition("/")
+    wanted = not only or any(fnmatchcase(folder or ".", glob) for glob in only)
+    return name == SAE_WEIGHTS and wanted
 
 
 def _manifest_for(repo_id: str, manifests: Path, progress: Progress) -> LoadedManifest | None:

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from manifests.errors import MissingExtra, ReleaseError
+from manifests.build_folder import SAE_CONFIG, SAE_WEIGHTS
 from manifests.progress import Progress
-from validators.acceptance import acceptance_of
-from validators.check import Check, Passed, Problem, Skipped, Verdict
-from validators.report import Acceptance, Outcome, OutcomeKind
-from validators.subjects import RepositorySubject, SaeSubject
+from validators.answers import ask, strictly, without_manifest
+from validators.blocking import blocked_by, blocked_reason
+from validators.check import Check, Skipped
+from validators.report import Outcome
+from validators.selection import Selection
+from validators.subjects import TRAINING_RECORD, RepositorySubject, SaeSubject
 
-_BY_SEVERITY: dict[str, OutcomeKind] = {"fail": "failed", "warn": "warned", "note": "noted"}
+_READ_WITHOUT_WEIGHTS = (SAE_CONFIG, SAE_WEIGHTS, TRAINING_RECORD, "README.md")
 _GOOD_ENOUGH = ("passed", "warned", "noted")
+_BAD = ("failed", "crashed")
 
 
 def run_checks(
     subject: RepositorySubject, checks: tuple[Check, ...], progress: Progress
 ) -> tuple[Outcome, ...]:
-    """Ask every check of what it applies to.
+    """Ask every check of what it applies to, and report those that were selected.
+
+    A check that rests on others is reported as skipped where one of these failed; that one is
+    reported with it. Without a manifest, the checks that need one are skipped as not required.
 
     Args:
-        subject: the repository.
+        subject: the repository, and the options that say what is reported and how strictly.
         checks: in an order in which each comes after the checks it requires.
         progress: counts SAEs.
 
@@ -30,23 +35,39 @@ def run_checks(
         Outcomes of the repository, then of each SAE; within each sorted by code.
 
     Raises:
+        UsageError: `only` fits no SAE.
         HubUnavailable: the Hub stopped answering; nothing can be said about the repository.
     """
+    # First of all: a wrong command must not become the finding of whichever check asks first.
+    saes = subject.saes
+    selection = subject.options.selection
+    has_manifest = subject.claim is not None
+    asked = selection.to_ask(checks, has_manifest=has_manifest)
+    subject.repository.prefetch(_read_without_weights(subject))
     done: dict[str, Outcome] = {}
-    of_repository = [check for check in checks if check.subject == "repository"]
+    of_repository = [check for check in asked if check.subject == "repository"]
     _ask_all(subject, (check for check in of_repository if not check.asked_last), done)
     found: list[Outcome] = []
-    of_saes = [check for check in checks if check.subject == "sae"]
-    with progress.task("checking SAEs", total=len(subject.saes)) as task:
-        for sae in subject.saes:
+    of_saes = [check for check in asked if check.subject == "sae"]
+    with progress.task("checking SAEs", total=len(saes)) as task:
+        for sae in saes:
             of_this = dict(done)
             _ask_all(sae, of_saes, of_this)
             sae.release_memory()
             task.advance()
             found += [of_this[code] for code in sorted(of_this.keys() - done.keys())]
-    subject.outcomes = (*done.values(), *found)
+    subject.outcomes = tuple(strictly(subject, outcome) for outcome in (*done.values(), *found))
     _ask_all(subject, (check for check in of_repository if check.asked_last), done)
-    return (*sorted(done.values(), key=lambda outcome: outcome.code), *found)
+    if not has_manifest:
+        done |= {check.code: without_manifest(check) for check in checks if check.needs_manifest}
+    outcomes = (*sorted(done.values(), key=lambda outcome: outcome.code), *found)
+    return tuple(strictly(subject, outcome) for outcome in _reported(selection, outcomes))
+
+
+def _read_without_weights(subject: RepositorySubject) -> list[str]:
+    """What the static tier reads, whatever is selected: asked for together, not one by one."""
+    files = subject.repository.files
+    return [path for path in files if path.rpartition("/")[2] in _READ_WITHOUT_WEIGHTS]
 
 
 def _ask_all(
@@ -59,81 +80,46 @@ def _ask_all(
             continue
         if isinstance(subject, SaeSubject) and not check.applies_to(subject.architecture):
             continue
-        missing = _unmet(check, done)
-        verdict = missing if missing is not None else None
-        done[check.code] = _outcome(check, subject, verdict)
+        unmet = _unmet(check, done, repository.options.selection)
+        done[check.code] = ask(check, subject, unmet)
 
 
-def _unmet(check: Check, done: dict[str, Outcome]) -> Skipped | None:
+def _unmet(check: Check, done: dict[str, Outcome], selection: Selection) -> Skipped | None:
     """Why a check makes no sense here; None when all it requires is met.
 
     A required check that does not apply (no manifest, another architecture) is met. What comes
-    after an accepted failure was accepted with it, so leaving that out is no gap.
+    after an accepted or an ignored failure was accepted or ignored with it, so leaving that out is
+    no gap.
     """
+    reasons = []
     for code in sorted(check.requires):
         before = done.get(code)
         if before is None or before.outcome in _GOOD_ENOUGH:
             continue
+        ignored = selection.ignores(code)
         if before.outcome == "skipped":
-            return Skipped(before.found, before.next_step, required=before.required)
-        if before.outcome == "accepted":
-            return Skipped(f"{code} accepted: {before.title}", f"mend {code} first", required=False)
-        return Skipped(f"{code} {before.outcome}: {before.title}", f"mend {code} first")
-    return None
+            required = before.required and not ignored
+            reasons.append(Skipped(before.found, before.next_step, required))
+            continue
+        kind = "ignored" if ignored else before.outcome
+        reason = blocked_reason(code, before.title, kind)
+        required = kind not in ("accepted", "ignored")
+        reasons.append(Skipped(reason, f"mend what {code} reports first", required))
+    # One gap is enough to make it a gap.
+    return next((reason for reason in reasons if reason.required), reasons[0] if reasons else None)
 
 
-def _outcome(
-    check: Check, subject: RepositorySubject | SaeSubject, verdict: Verdict | None
-) -> Outcome:
-    kind: OutcomeKind | None = None
-    try:
-        verdict = verdict if verdict is not None else check.ask(subject)
-    except MissingExtra as error:
-        verdict = Skipped(error.what, error.next_step or "")
-    except ReleaseError as error:
-        if error.exit_code == 4:
-            raise
-        verdict = Problem(
-            f"{error.where}: {error.what}" if error.where else error.what,
-            error.expected or "",
-            error.next_step or f"`release explain {check.code}` tells how to mend it",
-        )
-    except Exception:  # noqa: BLE001 - a check that crashes has failed, and says how
-        kind = "crashed"
-        verdict = Problem(
-            traceback.format_exc().strip(),
-            "a check that ends with an answer",
-            "report the traceback as a bug of sae-release, with the files that caused it",
-        )
-    kind = kind or _kind(check, verdict)
-    acceptance = _acceptance(check, subject) if kind == "failed" else None
-    return Outcome(
-        code=check.code,
-        title=check.title,
-        tier=check.tier,
-        severity=check.severity,
-        outcome="accepted" if acceptance else kind,
-        subject=subject.subject_id,
-        found=verdict.reason if isinstance(verdict, Skipped) else verdict.found,
-        expected=verdict.expected if isinstance(verdict, Problem) else "",
-        next_step="" if isinstance(verdict, Passed) else verdict.next_step,
-        required=not isinstance(verdict, Skipped) or verdict.required,
-        acceptance=acceptance,
-    )
-
-
-def _acceptance(check: Check, subject: RepositorySubject | SaeSubject) -> Acceptance | None:
-    """What the manifest says of a failure that it knows; None where it must be mended."""
-    repository = subject if isinstance(subject, RepositorySubject) else subject.parent
-    if repository.claim is None:
-        return None
-    entry = acceptance_of(check.code, subject.subject_id, repository.claim.manifest.accept)
-    return Acceptance(since=entry.since, why=entry.why) if entry else None
-
-
-def _kind(check: Check, verdict: Verdict) -> OutcomeKind:
-    if isinstance(verdict, Passed):
-        return "passed"
-    if isinstance(verdict, Skipped):
-        return "skipped"
-    return _BY_SEVERITY[check.severity]
+def _reported(selection: Selection, outcomes: tuple[Outcome, ...]) -> Iterator[Outcome]:
+    """What was selected, and the failures that kept selected checks from being asked."""
+    causes = {
+        (code, subject)
+        for outcome in outcomes
+        if selection.reports(outcome.code)
+        and outcome.required
+        and (code := blocked_by(outcome)) is not None
+        for subject in ("", outcome.subject)
+    }
+    for outcome in outcomes:
+        is_cause = (outcome.code, outcome.subject) in causes
+        if selection.reports(outcome.code) or (is_cause and outcome.outcome in _BAD):
+            yield outcome

@@ -1,4 +1,4 @@
-"""`release explain CODE`: one check's page."""
+"""`release explain [CODE]`: one check's page, or the list of checks."""
 
 from __future__ import annotations
 
@@ -8,13 +8,20 @@ import typer
 
 
 def explain(
-    code: Annotated[str, typer.Argument(metavar="CODE", help="A check's code, such as W102.")],
+    code: Annotated[
+        str,
+        typer.Argument(
+            metavar="[CODE]",
+            help="A check's code, such as W102, or its beginning, such as W; nothing: every check.",
+            show_default=False,
+        ),
+    ] = "",
 ) -> None:
     """Print what a check looks at, why it matters, an example, and how to mend a failure.
 
     Example: release explain W102
     """
-    from release.console import show
-    from validators.registry import explain as explain_check
+    from release.console import terminal_width, write_data
+    from validators.pages import explain as explain_check
 
-    show(explain_check(code))
+    write_data(explain_check(code, width=terminal_width()))

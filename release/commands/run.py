@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -61,7 +62,9 @@ def run(
         receipt = released.receipt
         validate_line = f"release validate {receipt.repo_id}@{receipt.commit} --tier load"
         say(f"\n$ {validate_line}")
-        exit_code = _validate_as_a_user(receipt.repo_id, receipt.commit, connection.endpoint)
+        exit_code = _validate_as_a_user(
+            receipt.repo_id, receipt.commit, connection.endpoint, manifests=manifest.parent
+        )
     verdict = "and the Hub's copy validates" if exit_code == 0 else "BUT the Hub's copy FAILS"
     commits = f"{receipt.n_commits} commit" + ("" if receipt.n_commits == 1 else "s")
     show(
@@ -78,11 +81,14 @@ def run(
     return exit_code
 
 
-def _validate_as_a_user(repo_id: str, commit: str, endpoint: str) -> int:
-    """Validate the release in a process of its own, without our token or our imports."""
+def _validate_as_a_user(repo_id: str, commit: str, endpoint: str, *, manifests: Path) -> int:
+    """Validate the release in a process of its own, without our token or our imports.
+
+    The manifest is named, since what a published one accepts is not believed.
+    """
     command = [
         *(sys.executable, "-m", "release", "validate", f"{repo_id}@{commit}"),
-        *("--hub", endpoint, "--tier", "load"),
+        *("--hub", endpoint, "--tier", "load", "--manifests", str(manifests)),
     ]
     sys.stdout.flush()
     own_settings = {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,10 +16,11 @@ from release.options import (
     HubOption,
     ManifestsOption,
 )
+from release.report_output import OutputFormat
 
 if TYPE_CHECKING:
     from release.targets import Target
-    from validators.report import Report
+    from validators.report import Report, Tier
 
 EXIT_NOT_CHECKED = 3
 
@@ -29,13 +31,6 @@ class TierName(StrEnum):
     static = "static"
     load = "load"
     activations = "activations"
-
-
-class OutputFormat(StrEnum):
-    """How to print the result."""
-
-    text = "text"
-    json = "json"
 
 
 def validate(
@@ -52,48 +47,197 @@ def validate(
             "model. Default: static for owner/name, load for a folder, activations for a manifest."
         ),
     ] = None,
-    output: Annotated[
-        OutputFormat, typer.Option("--format", help="json prints the whole report, nothing else.")
+    output_format: Annotated[
+        OutputFormat,
+        typer.Option("--format", help="All but text print data for another tool, nothing else."),
     ] = OutputFormat.text,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write the result there."),
+    ] = None,
+    select: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CODES", help="Report these only: W, W1, W103; commas, repeatable."),
+    ] = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CODES", help="Leave these out, written as for --select."),
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="A warning is a failure.")] = False,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GLOB", help="Check these SAEs only, by id; repeatable."),
+    ] = None,
+    text: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Measure on this text; implies --tier activations."),
+    ] = None,
+    activations: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Measure on saved activations; implies --tier activations."
+        ),
+    ] = None,
+    base_model: BaseModelOption = None,
+    fix: Annotated[
+        bool,
+        typer.Option("--fix", help="Write a copy in which what is mechanical is mended; check it."),
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Where --fix writes the copy. Default: NAME-fixed under build/."
+        ),
+    ] = None,
+    run_snippets: Annotated[
+        bool,
+        typer.Option(
+            "--run-snippets",
+            help="Run the code blocks of the repository's README. It is code of whoever wrote it, "
+            "and runs with your rights.",
+        ),
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Download more than 2 GB of weights unasked.")
+    ] = False,
     hub: HubOption = None,
     manifests: ManifestsOption = DEFAULT_MANIFESTS,
     build: BuildOption = DEFAULT_BUILD,
-    base_model: BaseModelOption = None,
 ) -> int:
     """Check one SAE repository and print what is wrong, why it matters and how to mend it.
 
     Example: release validate Solshine/deception-saes-tinyllama-1-1b
     """
-    from release.console import TerminalProgress, show_report, write_data
+    from release.console import (
+        TerminalProgress,
+        say,
+        stderr_console,
+        terminal_width,
+        write_data,
+    )
     from release.hub_connection import connect
+    from release.mending import mend_copy, mended_text, refuse_full_folder
+    from release.report_output import write_report
+    from release.served_copy import HubServing
     from release.targets import parse_target
-    from release.validation import validate_target
+    from release.validation import check, find, refuse_large_download
+    from validators.options import ValidateOptions
+    from validators.registry import all_checks
+    from validators.selection import parse_selection
 
+    asked = _tier(tier, base_model=base_model, text=text, activations=activations)
+    _refuse_combinations(fix=fix, out=out, text=text, activations=activations)
+    selection = parse_selection(select or (), ignore or (), checks=all_checks())
     parsed = parse_target(target, manifests=manifests)
+    progress = TerminalProgress()
     with connect(hub, build=build) as connection:
-        report = validate_target(
-            parsed,
-            connection,
-            tier=tier.value if tier else None,
-            manifests=manifests,
-            build_root=build,
-            base_model=base_model,
-            progress=TerminalProgress(),
+        found = find(parsed, connection, manifests=manifests, build_root=build, progress=progress)
+        reached = asked or found.default_tier
+        globs = tuple(only or ())
+        copy = out or build / f"{found.name}-fixed"
+        if fix:
+            refuse_full_folder(copy)
+        if not yes and (fix or reached != "static"):
+            refuse_large_download(found.repository, only=globs, every_file=fix)
+        if fix:
+            found, mended = mend_copy(found, copy, progress=progress)
+            to_stdout = output_format is OutputFormat.text and output is None
+            width = terminal_width() if to_stdout else stderr_console().width
+            (write_data if to_stdout else say)(mended_text(mended, width=width))
+        report = check(
+            found,
+            tier=reached,
+            options=ValidateOptions(
+                base_model=base_model,
+                text=text,
+                activations=activations,
+                only=globs,
+                selection=selection,
+                strict=strict,
+                endpoint=connection.endpoint,
+                token=connection.token,
+                hub=HubServing(connection),
+                run_snippets=run_snippets,
+            ),
+            progress=progress,
         )
-    if output is OutputFormat.json:
-        write_data(report.model_dump_json(indent=2))
-    else:
-        show_report(report, next_command=_next_command(target, parsed, report))
+    write_report(
+        report,
+        output_format,
+        output,
+        next_command=_next_command(str(copy) if fix else target, None if fix else parsed, report),
+        mend_command=None if fix else f"release validate {_quoted(target)} --fix",
+    )
     return report.checks.exit_code if report.checks else EXIT_NOT_CHECKED
 
 
-def _next_command(target: str, parsed: Target, report: Report) -> str:
+def _tier(
+    tier: TierName | None,
+    *,
+    base_model: str | None,
+    text: Path | None,
+    activations: Path | None,
+) -> Tier | None:
+    """The tier that was asked for, in so many words or by an option that only one tier uses.
+
+    Raises:
+        UsageError: the tier does not use an option that was given.
+    """
+    from manifests.errors import UsageError
+
+    given = {"--base-model": base_model, "--text": text, "--activations": activations}
+    needing = [option for option, value in given.items() if value is not None]
+    if not needing:
+        return tier.value if tier else None
+    if tier not in (None, TierName.activations):
+        raise UsageError(
+            f"{needing[0]} is used by the tier activations only, and --tier {tier} was given",
+            expected=f"--tier activations, which {needing[0]} implies",
+            next_step=f"leave out --tier, or {needing[0]}",
+        )
+    return "activations"
+
+
+def _refuse_combinations(
+    *, fix: bool, out: Path | None, text: Path | None, activations: Path | None
+) -> None:
+    """Refuse options that contradict each other, and files that are not there.
+
+    Raises:
+        UsageError: naming the options.
+    """
+    from manifests.errors import UsageError
+
+    if text is not None and activations is not None:
+        raise UsageError(
+            "--text and --activations were both given",
+            expected="one source of activations",
+            next_step="leave one of them out",
+        )
+    if out is not None and not fix:
+        raise UsageError(
+            "--out was given without --fix",
+            expected="--fix, which writes a mended copy to --out",
+            next_step="add --fix; --output FILE is where the result is written",
+        )
+    for option, path in (("--text", text), ("--activations", activations)):
+        if path is not None and not path.exists():
+            raise UsageError(f"{option}: there is no file {str(path)!r}", expected="a file")
+
+
+def _next_command(target: str, parsed: Target | None, report: Report) -> str:
     """What to run after a good result: look further, or go on with one's own release."""
     from release.targets import ManifestTarget
 
     reached = report.checks.tiers[-1] if report.checks else "static"
     if reached == "static":
-        return f"release validate {target} --tier load"
+        return f"release validate {_quoted(target)} --tier load"
     if reached == "load":
-        return f"release validate {target} --tier activations"
-    return f"release render {target}" if isinstance(parsed, ManifestTarget) else "use it"
+        return f"release validate {_quoted(target)} --tier activations"
+    if isinstance(parsed, ManifestTarget):
+        return f"release render {_quoted(target)}"
+    return "use it"
+
+
+def _quoted(target: str) -> str:
+    return f'"{target}"' if " " in target else target
