@@ -12,6 +12,7 @@ from manifests.progress import Progress
 from release.hub_connection import HubConnection
 from release.push import Receipt, push
 from retrain.stage import retrain
+from validators.options import ValidateOptions
 from validators.report import Report
 from validators.stage import validate_build
 
@@ -38,9 +39,8 @@ def make_and_check(
 ) -> Report:
     """Train what is missing and check everything, up to the report."""
     retrain(loaded, build, device=device, base_model=base_model, progress=progress)
-    return validate_build(
-        loaded, build, tier="activations", base_model=base_model, progress=progress
-    )
+    options = ValidateOptions(base_model=base_model)
+    return validate_build(loaded, build, tier="activations", options=options, progress=progress)
 
 
 def publish(

@@ -27,12 +27,14 @@ def acceptance_of(code: str, subject: str, entries: Iterable[Accept]) -> Accept 
 def why_unneeded(entry: Accept, outcomes: tuple[Outcome, ...]) -> str | None:
     """Why an entry accepts nothing; None when it does, or when that could not be found out.
 
-    It could not where the check crashed, was skipped, or is of a tier that was not run.
+    It could not where the check crashed, was skipped, or is of a tier that was not run. What fails
+    all the same is needed too: a published manifest accepts nothing, whatever it says.
     """
     if entry.code.startswith(NEVER_ACCEPTED):
         return "a claim that does not hold cannot be accepted"
     about = [o.outcome for o in outcomes if _is_about(entry, o.code, o.subject)]
-    if {"accepted", "skipped", "crashed"} & set(about) or not _was_run(entry.code, outcomes):
+    unsettled = {"accepted", "failed", "skipped", "crashed"}
+    if unsettled & set(about) or not _was_run(entry.code, outcomes):
         return None
     if not about:
         return "no such check was asked of anything that it names"

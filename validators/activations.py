@@ -1,15 +1,14 @@
-"""Activations of the base model at the hooks of all SAEs: one forward pass serves every hook.
+"""Activations of the base model: one forward pass serves every place.
 
 Kept apart from the trainer's capture on purpose: two implementations can disagree, one cannot.
 """
 
 from __future__ import annotations
 
-import contextlib
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +17,11 @@ from manifests.completions import Completion
 from manifests.data import Pooling
 from manifests.progress import Progress
 from validators.base_model import BaseModel, completion_token_ids
+from validators.place_reader import PlaceReader
+from validators.places import Place
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import DynamicCache
 
 Vectors = NDArray[np.float32]
 
@@ -31,99 +31,98 @@ _ROWS_PER_PASS = 16
 
 @dataclass(frozen=True)
 class CapturedActivations:
-    """One vector of each completion at each hook.
+    """Vectors that were read at each place.
 
     Attributes:
-        vectors: [completions, d_in] by hook name; only hooks that fired in every pass.
-        calls: how many completions each hook saw.
-        missing: hook names that no module of the model has.
-        row_of: row in `vectors` by completion id.
+        vectors: [rows, width] by place; only places that were read in every pass.
+        calls: how many sequences each place saw.
+        missing: places whose module the model does not have.
+        n_passes: sequences that went through the base model.
     """
 
-    vectors: dict[str, Vectors]
-    calls: dict[str, int]
-    missing: frozenset[str]
-    row_of: dict[str, int]
-
-    @property
-    def n_passes(self) -> int:
-        """Completions that went through the base model."""
-        return len(self.row_of)
-
-    def of(self, hook_name: str, rows: Sequence[Completion]) -> Vectors:
-        """Vectors [rows, d_in] at a hook that fired."""
-        indices = np.array([self.row_of[row.id] for row in rows], dtype=np.int64)
-        return self.vectors[hook_name][indices]
+    vectors: dict[Place, Vectors]
+    calls: dict[Place, int]
+    missing: frozenset[Place]
+    n_passes: int
 
 
-class _AllHooksFired(Exception):
-    """Ends a forward pass once nothing more is wanted from it; not an error."""
-
-
-def capture_activations(
+def capture_completions(
     base: BaseModel,
     completions: Sequence[Completion],
-    hook_names: frozenset[str],
+    places: frozenset[Place],
     pooling: Pooling,
     progress: Progress,
 ) -> CapturedActivations:
-    """Run the base model over completions and keep one vector of each at every hook.
+    """Run the base model over completions and keep one vector of each at every place.
 
-    A hook is the path of a module whose output, or its first element, is read. Nothing is padded:
-    completions of one prompt and one length share a pass. They also share the keys and values of
-    their prompt, which is most of the work where many short answers to one prompt are read;
-    causal attention makes that the same computation up to the order of floating-point sums.
+    Nothing is padded: completions of one prompt and one length share a pass. They also share the
+    keys and values of their prompt, which is most of the work where many short answers to one
+    prompt are read; causal attention makes that the same computation up to the order of
+    floating-point sums.
 
     Args:
         base: the model and its tokenizer.
-        completions: what to read.
-        hook_names: module paths such as `model.layers.12`; unknown ones are reported, not raised.
+        completions: what to read; row i of the result belongs to completion i.
+        places: where to read; unknown ones are reported, not raised.
         pooling: `last_token`: the completion's last position; `completion_mean`: the mean over
             the completion's positions.
         progress: counts completions.
     """
-    import torch
-
-    modules = dict(base.model.named_modules())
-    wanted = sorted(name for name in hook_names if name in modules and name)
-    outputs: dict[str, Tensor] = {}
-    calls = dict.fromkeys(sorted(hook_names), 0)
-
-    def keep(name: str) -> Callable[[Any, Any, Any], None]:
-        def hook(_module: Any, _inputs: Any, output: Any) -> None:
-            outputs[name] = output[0] if isinstance(output, tuple) else output
-            calls[name] += len(outputs[name])
-            if len(outputs) == len(wanted):
-                raise _AllHooksFired
-
-        return hook
-
-    pooled: dict[str, dict[int, Vectors]] = {name: {} for name in wanted}
-    handles = [modules[name].register_forward_hook(keep(name)) for name in wanted]
-    try:
-        with (
-            torch.inference_mode(),
-            progress.task("reading activations", total=len(completions)) as task,
-        ):
-            for prompt_ids, rows in _by_prompt(base, completions).items() if wanted else ():
-                for batch, n_prompt in _passes(base, prompt_ids, rows, outputs, calls):
-                    for name, output in outputs.items():
+    with PlaceReader(base, places) as reader:
+        pooled: dict[Place, dict[int, Vectors]] = {place: {} for place in reader.places}
+        with progress.task("reading activations", total=len(completions)) as task:
+            groups = _by_prompt(base, completions) if pooled else {}
+            for prompt_ids, rows in groups.items():
+                for batch, n_prompt in _passes(reader, prompt_ids, rows):
+                    for place, output in reader.outputs.items():
                         for row, own in zip(batch, output, strict=True):
-                            pooled[name][row] = _pool(own, n_prompt, pooling)
+                            pooled[place][row] = _pool(own, n_prompt, pooling)
                     task.advance(len(batch))
-    finally:
-        for handle in handles:
-            handle.remove()
-    rows_in_order = range(len(completions))
     return CapturedActivations(
         vectors={
-            name: np.stack([found[row] for row in rows_in_order])
-            for name, found in pooled.items()
+            place: np.stack([found[row] for row in range(len(completions))])
+            for place, found in pooled.items()
             if len(found) == len(completions) > 0
         },
-        calls=calls,
-        missing=frozenset(hook_names - set(wanted)),
-        row_of={completion.id: row for row, completion in enumerate(completions)},
+        calls=reader.calls,
+        missing=reader.missing,
+        n_passes=len(completions),
+    )
+
+
+def capture_contexts(
+    base: BaseModel,
+    contexts: Sequence[Sequence[int]],
+    places: frozenset[Place],
+    progress: Progress,
+) -> CapturedActivations:
+    """Run the base model over token sequences and keep the vectors of all their positions.
+
+    Args:
+        base: the model.
+        contexts: token ids; the rows of the result are their positions, one context after another.
+        places: where to read; unknown ones are reported, not raised.
+        progress: counts contexts.
+    """
+    with PlaceReader(base, places) as reader:
+        found: dict[Place, dict[int, Vectors]] = {place: {} for place in reader.places}
+        with progress.task("reading activations", total=len(contexts)) as task:
+            rows = [(row, list(ids)) for row, ids in enumerate(contexts)] if found else []
+            for batch in _of_equal_length(rows):
+                reader.run([ids for _, ids in batch])
+                for place, output in reader.outputs.items():
+                    for (row, _), own in zip(batch, output, strict=True):
+                        found[place][row] = _as_vectors(own)
+                task.advance(len(batch))
+    return CapturedActivations(
+        vectors={
+            place: np.concatenate([own[row] for row in range(len(contexts))])
+            for place, own in found.items()
+            if len(own) == len(contexts) > 0
+        },
+        calls=reader.calls,
+        missing=reader.missing,
+        n_passes=len(contexts),
     )
 
 
@@ -140,37 +139,30 @@ def _by_prompt(
 
 
 def _passes(
-    base: BaseModel,
+    reader: PlaceReader,
     prompt_ids: tuple[int, ...],
     rows: Sequence[tuple[int, list[int]]],
-    outputs: dict[str, Tensor],
-    calls: dict[str, int],
 ) -> Iterator[tuple[list[int], int]]:
-    """Run the completions of one prompt, leaving the hooks' outputs in `outputs`.
+    """Run the completions of one prompt, leaving what was read in the reader.
 
     Yields:
-        batch: the rows whose outputs [batch, positions, d_in] are there now.
+        batch: the rows whose outputs [batch, positions, width] are there now.
         n_prompt: how many of the positions belong to the prompt.
     """
     from transformers import DynamicCache
 
     if len(rows) == 1:
         ((row, own_ids),) = rows
-        outputs.clear()
-        _run(base, [[*prompt_ids, *own_ids]], None)
+        reader.run([[*prompt_ids, *own_ids]])
         yield [row], len(prompt_ids)
         return
     prompt_cache = DynamicCache()
-    before = dict(calls)
-    outputs.clear()
-    _run(base, [list(prompt_ids)], prompt_cache)
-    # The prompt alone is no completion: what its pass called does not count.
-    calls.update(before)
+    # The prompt alone is no completion: its pass does not count.
+    reader.run([list(prompt_ids)], cache=prompt_cache, counted=False)
     for batch in _of_equal_length(rows):
         cache = copy.deepcopy(prompt_cache)
         cache.batch_repeat_interleave(len(batch))
-        outputs.clear()
-        _run(base, [own_ids for _, own_ids in batch], cache)
+        reader.run([own_ids for _, own_ids in batch], cache=cache)
         yield [row for row, _ in batch], 0
 
 
@@ -186,16 +178,14 @@ def _of_equal_length(
             yield same[start : start + _ROWS_PER_PASS]
 
 
-def _run(base: BaseModel, input_ids: list[list[int]], cache: DynamicCache | None) -> None:
-    import torch
-
-    batch = torch.tensor(input_ids, device=base.model.device)
-    with contextlib.suppress(_AllHooksFired):
-        base.model(input_ids=batch, past_key_values=cache, use_cache=cache is not None)
-
-
 def _pool(output: Tensor, n_prompt: int, pooling: Pooling) -> Vectors:
-    """One vector [d_in] of an output [positions, d_in]."""
-    positions = output.float()
-    vector = positions[-1] if pooling == "last_token" else positions[n_prompt:].mean(dim=0)
-    return np.asarray(vector.cpu().numpy(), dtype=np.float32).copy()
+    """One vector [width] of an output [positions, ..., width]."""
+    positions = _as_vectors(output)
+    last = positions[-1] if pooling == "last_token" else positions[n_prompt:].mean(axis=0)
+    return np.array(last, dtype=np.float32)
+
+
+def _as_vectors(output: Tensor) -> Vectors:
+    """[positions, width] in float32; heads of an output [positions, heads, d_head] side by side."""
+    vectors = output.float().flatten(start_dim=1).cpu().numpy()
+    return np.asarray(vectors, dtype=np.float32)

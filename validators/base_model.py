@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +13,18 @@ from typing import TYPE_CHECKING, Any
 from manifests.base_model import BaseModelSpec, Precision
 from manifests.completions import Completion
 from manifests.digests import file_sha256, json_sha256
-from manifests.errors import MissingExtra, ReleaseError
-from validators.checkpoint_source import Checkpoint, locate_checkpoint
+from manifests.errors import MissingExtra, ReleaseError, UsageError
+from validators.checkpoint_source import (
+    Checkpoint,
+    locate_checkpoint,
+    locate_hub_checkpoint,
+    locate_named_checkpoint,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+_HUB_NAME = re.compile(r"(?:[A-Za-z0-9][\w.-]{0,95}/)?[A-Za-z0-9][\w.-]{0,95}(?:@[\w./-]{1,200})?")
 _TORCH_DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 
 
@@ -60,14 +67,80 @@ def load_base_model(
         UsageError: `override` is neither a folder nor a Hub id.
     """
     dtype_name = _torch_dtype_name(spec.precision)
+    _need_packages()
+    checkpoint = locate_checkpoint(spec, override=override)
+    _check_config(checkpoint, spec)
+    return _base_model(checkpoint, spec.auto_class, dtype_name, device)
+
+
+def load_named_base_model(name: str, *, device: str = "cpu") -> BaseModel:
+    """Load a causal language model in float32, without a manifest that describes it.
+
+    Args:
+        name: a local folder, a Hub id with an optional `@revision`, or TransformerLens' short name
+            of a model, such as `gpt2-small`.
+        device: where torch puts the weights.
+
+    Raises:
+        MissingExtra: torch or transformers is not installed.
+        BaseModelUnreachable: the Hub cannot be reached, or refuses or lacks the model.
+        BaseModelProblem: the checkpoint cannot be loaded.
+        UsageError: it is neither a folder nor a Hub id, and no short name.
+    """
+    _need_packages()
+    if not Path(name).is_dir():
+        return load_hub_base_model(name, device=device)
+    checkpoint = locate_named_checkpoint(name)
+    return _base_model(checkpoint, "AutoModelForCausalLM", "float32", device)
+
+
+def load_hub_base_model(name: str, *, device: str = "cpu") -> BaseModel:
+    """As `load_named_base_model`, but never from a folder.
+
+    For names that stand in a repository's configs: a stranger must not choose a place on this
+    machine, or make it ask another one for a network share.
+
+    Raises:
+        UsageError: the name has not the form of a Hub id or a short name.
+        MissingExtra, BaseModelUnreachable, BaseModelProblem: as `load_named_base_model`.
+    """
+    _need_packages()
+    if not _HUB_NAME.fullmatch(name):
+        raise UsageError(
+            f"{name!r:.80} is no base model that the Hub could have",
+            where="the base model",
+            expected="owner/name with an optional @revision, or TransformerLens' short name",
+            next_step="give the base model with --base-model ID_OR_PATH",
+        )
+    if "/" not in name:
+        name = _official_name(name)
+    checkpoint = locate_hub_checkpoint(name)
+    return _base_model(checkpoint, "AutoModelForCausalLM", "float32", device)
+
+
+def _need_packages() -> None:
     for package in ("torch", "transformers"):
         if importlib.util.find_spec(package) is None:
             raise MissingExtra(
                 needed_for="running the base model", package=package, extra="measure"
             )
-    checkpoint = locate_checkpoint(spec, override=override)
-    _check_config(checkpoint, spec)
-    model, tokenizer = _load(checkpoint, spec.auto_class, dtype_name, device)
+
+
+def _official_name(short: str) -> str:
+    """The Hub id of a model that SAELens' users know by TransformerLens' short name."""
+    if importlib.util.find_spec("transformer_lens") is None:
+        return short
+    from transformer_lens.loading_from_pretrained import get_official_model_name
+
+    try:
+        official = str(get_official_model_name(short))
+    except ValueError:
+        return short
+    return official if "/" in official else f"openai-community/{official}"
+
+
+def _base_model(checkpoint: Checkpoint, auto_class: str, dtype_name: str, device: str) -> BaseModel:
+    model, tokenizer = _load(checkpoint, auto_class, dtype_name, device)
     return BaseModel(
         model=model,
         tokenizer=tokenizer,

@@ -24,7 +24,9 @@ FAMILIES = {
     "W": "weights",
     "L": "loading",
     "N": "numbers on activations",
+    "R": "readme",
     "M": "what the manifest says of results",
+    "S": "security",
 }
 
 
@@ -37,11 +39,16 @@ class Passed:
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong; the check's severity decides what it amounts to."""
+    """What is wrong.
+
+    The check's severity decides what it amounts to, unless `severity` says otherwise for this one:
+    the same fact may fail a release that promised more, and be worth a note in a stranger's.
+    """
 
     found: str
     expected: str = ""
     next_step: str = ""
+    severity: Severity | None = None
 
 
 @dataclass(frozen=True)

@@ -42,23 +42,43 @@ def locate_checkpoint(spec: BaseModelSpec, *, override: str | None = None) -> Ch
         UsageError: `override` is neither a folder nor a Hub id.
     """
     if override is not None:
-        folder = Path(override)
-        if folder.is_dir():
-            # The folder's name only: reports are published, and a path tells of its machine.
-            return Checkpoint(folder, f"local folder {folder.resolve().name}")
-        repo_id, _, revision = override.partition("@")
-        if repo_id.count("/") != 1 or "\\" in override or override.startswith((".", "/", "~")):
-            raise UsageError(
-                f"{override!r} is neither a folder nor a Hub id",
-                where="--base-model",
-                expected="a folder with config.json and safetensors, or owner/name[@revision]",
-            )
-        return _from_hub(repo_id, revision or None)
+        return locate_named_checkpoint(override)
     if spec.package is not None:
         folder = converted_checkpoint(spec, spec.package)
         source = f"{spec.package.requirement}, {spec.package.gguf_file} dequantised"
         return Checkpoint(folder, source, packaged_sha256=spec.package.sha256)
     return _from_hub(spec.id, spec.revision)
+
+
+def locate_named_checkpoint(name: str) -> Checkpoint:
+    """Find a base model that the user named, by a folder's path or a Hub id.
+
+    Raises:
+        UsageError: it is neither a folder nor a Hub id.
+        BaseModelUnreachable: the Hub cannot be reached, or refuses or lacks the model.
+    """
+    folder = Path(name)
+    if folder.is_dir():
+        # The folder's name only: reports are published, and a path tells of its machine.
+        return Checkpoint(folder, f"local folder {folder.resolve().name}")
+    if name.count("/") != 1 or "\\" in name or name.startswith((".", "/", "~")):
+        raise UsageError(
+            f"{name!r} is neither a folder nor a Hub id",
+            where="--base-model",
+            expected="a folder with config.json and safetensors, or owner/name[@revision]",
+        )
+    return locate_hub_checkpoint(name)
+
+
+def locate_hub_checkpoint(name: str) -> Checkpoint:
+    """Fetch a base model by its Hub id, with an optional `@revision`; never looks on the disk.
+
+    Raises:
+        UsageError: it is no Hub id.
+        BaseModelUnreachable: the Hub cannot be reached, or refuses or lacks the model.
+    """
+    repo_id, _, revision = name.partition("@")
+    return _from_hub(repo_id, revision or None)
 
 
 def _from_hub(repo_id: str, revision: str | None) -> Checkpoint:

@@ -27,6 +27,12 @@ METRICS = (
     "path_difference",
     f"pca_{PCA_RANK}_explained_variance",
     "threshold_moved_fraction",
+    "explained_variance_outliers",
+    "ce_recovered",
+    "ce_recovered_mean",
+    "ce_increase",
+    "kl",
+    "kl_recovered",
 )
 
 Measured = Mapping[str, Mapping[str, Measurement]]

@@ -1,4 +1,4 @@
-"""All checks, in the order of their codes, and the page of each."""
+"""All checks, in the order of their codes, and of their prerequisites."""
 
 from __future__ import annotations
 
@@ -9,14 +9,29 @@ from types import ModuleType
 from manifests.errors import UsageError
 from validators.check import FAMILIES, Check
 from validators.checks import (
+    alternatives,
     claims,
     config,
+    config_architecture,
+    config_folder,
+    config_keys,
+    config_legacy,
+    config_private,
     files,
+    formats,
     hooks,
+    hooks_load,
+    hooks_names,
     loading,
+    loading_hub,
+    model_level,
     numbers,
+    safety,
+    snippets,
     weights,
+    weights_alignment,
     weights_static,
+    weights_thresholds,
 )
 from validators.report import Tier
 
@@ -24,12 +39,27 @@ TIERS: tuple[Tier, ...] = ("static", "load", "activations")
 
 _MODULES: tuple[ModuleType, ...] = (
     files,
+    formats,
+    safety,
     config,
+    config_architecture,
+    config_folder,
+    config_keys,
+    config_legacy,
+    config_private,
     hooks,
+    hooks_load,
+    hooks_names,
     weights_static,
     weights,
+    weights_alignment,
+    weights_thresholds,
     loading,
+    loading_hub,
+    snippets,
     numbers,
+    model_level,
+    alternatives,
     claims,
 )
 
@@ -80,26 +110,3 @@ def find_check(code: str) -> Check:
             expected=f"one of {', '.join(near or by_code)}",
             next_step="`release explain` without a code lists all checks",
         ) from None
-
-
-def explain(code: str) -> str:
-    """One check's page: title, what it needs and amounts to, then its text.
-
-    Raises:
-        UsageError: no check has this code.
-    """
-    check = find_check(code)
-    applies = ", ".join(check.architectures) if check.architectures else "all architectures"
-    facts = [
-        f"{check.code}  {check.title}",
-        "",
-        f"family    {FAMILIES[check.code[0]]}",
-        f"tier      {check.tier}",
-        f"severity  {check.severity}",
-        f"asked of  {'every SAE' if check.subject == 'sae' else 'the repository'}; {applies}",
-    ]
-    if check.requires:
-        facts.append(f"after     {', '.join(check.requires)}")
-    if check.needs_manifest:
-        facts.append("needs     a manifest")
-    return "\n".join([*facts, "", check.page])

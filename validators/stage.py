@@ -10,14 +10,17 @@ from manifests.progress import Progress
 from manifests.tool_version import tool_version
 from validators.claim import local_claim, published_claim
 from validators.environment import environment
+from validators.evidence import NoEvidence
 from validators.inputs import data_digests, repository_digests
 from validators.local_repository import LocalRepository
+from validators.options import DEFAULTS, ValidateOptions
 from validators.registry import TIERS, checks_up_to
 from validators.report import Checks, Measurements, Report, Tier, UnreadableReport, read_report
 from validators.repository import Repository
 from validators.runner import run_checks
 from validators.subjects import RepositorySubject
 
+_EVIDENCE = "evidence"
 _BASE_MODEL = "base_model"
 _BASE_MODEL_DIGEST = "base_model_digest"
 _BASE_MODEL_ASKED = "base_model_asked"
@@ -28,7 +31,7 @@ def validate(
     *,
     manifest: LoadedManifest | None,
     tier: Tier,
-    base_model: str | None = None,
+    options: ValidateOptions = DEFAULTS,
     progress: Progress,
 ) -> Report:
     """Check a repository, up to a tier.
@@ -38,7 +41,7 @@ def validate(
         manifest: what it is held against; without one, the `manifest.json` inside the repository,
             and without that only what holds of every SAE repository.
         tier: `static` reads headers, `load` whole weights, `activations` runs the base model.
-        base_model: a folder or Hub id in place of the manifest's base model.
+        options: what to judge by, and what to report.
         progress: told how far it is.
 
     Returns:
@@ -50,15 +53,13 @@ def validate(
         HubUnavailable: the Hub stopped answering.
     """
     claim = local_claim(manifest) if manifest else published_claim(repository)
-    subject = RepositorySubject(repository, claim, base_model=base_model, progress=progress)
+    subject = RepositorySubject(repository, claim, options=options, progress=progress)
     outcomes = run_checks(subject, checks_up_to(tier), progress)
     inputs = repository_digests(subject)
     report_environment = environment()
     if tier == "activations":
-        report_environment[_BASE_MODEL_ASKED] = _asked(base_model)
-        if subject.evidence.base_digest and subject.evidence.base_source:
-            report_environment[_BASE_MODEL] = subject.evidence.base_source
-            report_environment[_BASE_MODEL_DIGEST] = subject.evidence.base_digest
+        report_environment[_BASE_MODEL_ASKED] = _asked(options.base_model)
+        report_environment |= _evidence_facts(subject)
     return Report(
         tool_version=tool_version(),
         repo_id=claim.manifest.repo_id if claim else _repo_id(repository),
@@ -79,10 +80,13 @@ def validate_build(
     build: BuildFolder,
     *,
     tier: Tier = "activations",
-    base_model: str | None = None,
+    options: ValidateOptions = DEFAULTS,
     progress: Progress,
 ) -> Report:
     """Check the local build of a manifest and write `report.json` into it.
+
+    With options that leave checks or SAEs out, or take other activations than those of the
+    manifest's data, the report is returned and not written: a push must not rest on it.
 
     Skips itself when the report there is of the same claim, files, data, versions and tier, and
     left nothing open; where only the manifest's prose has changed, its digest is written anew.
@@ -91,8 +95,11 @@ def validate_build(
         NoSuchRepository: nothing was built yet.
     """
     repository = LocalRepository(build.repository)
+    if not options.is_whole:
+        progress.note("validate: report.json is left as it is, since not all was asked for")
+        return validate(repository, manifest=loaded, tier=tier, options=options, progress=progress)
     subject = RepositorySubject(repository, local_claim(loaded), progress=progress)
-    kept = _current_report(build.report_json, loaded, subject, tier, base_model)
+    kept = _current_report(build.report_json, loaded, subject, tier, options.base_model)
     if kept is not None and kept.manifest_digest == loaded.digest:
         progress.note("validate: report.json is of these files and this manifest; kept")
         return kept
@@ -102,9 +109,7 @@ def validate_build(
         report.write(build.report_json)
         progress.note("validate: only the manifest's wording has changed; numbers kept")
         return report
-    report = validate(
-        repository, manifest=loaded, tier=tier, base_model=base_model, progress=progress
-    )
+    report = validate(repository, manifest=loaded, tier=tier, options=options, progress=progress)
     report.write(build.report_json)
     return report
 
@@ -116,15 +121,14 @@ def _measurements(
     if tier != "activations" or not subject.evidence.was_captured:
         return None
     claim = subject.claim
-    assert claim is not None and claim.loaded is not None
+    data = data_digests(claim.loaded) if claim and claim.loaded else {}
     evaluated = {sae.sae_id: sae for sae in subject.saes if sae.was_evaluated}
     folders = {*evaluated}
     return Measurements(
-        inputs={p: d for p, d in inputs.items() if (p.rpartition("/")[0] or ".") in folders}
-        | data_digests(claim.loaded),
+        inputs={p: d for p, d in inputs.items() if (p.rpartition("/")[0] or ".") in folders} | data,
         environment=environment,
         n_vectors=subject.evidence.n_vectors(),
-        saes={sae_id: sae.evaluation.measurements for sae_id, sae in evaluated.items()},
+        saes={sae_id: sae.measurements for sae_id, sae in evaluated.items()},
     )
 
 
@@ -165,6 +169,18 @@ def _current_report(
     if measured is None or not data or not data.items() <= measured.inputs.items():
         return None
     return report
+
+
+def _evidence_facts(subject: RepositorySubject) -> dict[str, str]:
+    """What the activations are of, and the base model's digest."""
+    if not subject.evidence.was_captured:
+        return {}
+    facts = {_EVIDENCE: subject.evidence.description}
+    try:
+        base = subject.evidence.base
+    except NoEvidence:
+        return facts
+    return facts | {_BASE_MODEL: base.source, _BASE_MODEL_DIGEST: base.digest}
 
 
 def _asked(base_model: str | None) -> str:

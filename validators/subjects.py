@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import warnings
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,21 +12,28 @@ from typing import TYPE_CHECKING, Any
 from manifests.build_folder import SAE_CONFIG, SAE_WEIGHTS
 from manifests.errors import MissingExtra
 from manifests.matrix import SaeSpec
+from manifests.model import Limits
 from manifests.progress import Progress
 from validators.claim import Claim
+from validators.options import DEFAULTS, ValidateOptions
 from validators.repository import Repository, UnreadableFile
 from validators.safetensors_header import SafetensorsHeader
+from validators.selection import saes_named
 from validators.training_record import TrainingRecord, read_training_record
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from numpy.typing import NDArray
 
+    from validators.alternatives import Alternatives
     from validators.evaluation import Evaluation
     from validators.evidence import Evidence
     from validators.manual_sae import ManualSae
-    from validators.report import Outcome
+    from validators.model_loss import ModelLossMeter
+    from validators.places import Place
+    from validators.report import Measurement, Outcome
 
 TRAINING_RECORD = "training.json"
+_DEFAULT_LIMITS = Limits.model_validate({})
 
 
 class RepositorySubject:
@@ -37,27 +46,36 @@ class RepositorySubject:
         repository: Repository,
         claim: Claim | None,
         *,
-        base_model: str | None = None,
+        options: ValidateOptions = DEFAULTS,
         progress: Progress,
     ) -> None:
         self.repository = repository
         self.claim = claim
+        self.options = options
         # What was found so far; whole by the time that checks are asked last.
         self.outcomes: tuple[Outcome, ...] = ()
-        self._base_model = base_model
         self._progress = progress
+        self._loss_meters: dict[str | None, ModelLossMeter] = {}
 
     @cached_property
     def evidence(self) -> Evidence:
         """The activations that the SAEs are judged on, at the places their configs name."""
-        from validators.evidence import Evidence
+        from validators.evidence_choice import choose_evidence
 
-        return Evidence(
-            self.claim,
-            frozenset(name for sae in self.saes if (name := sae.declared_module) is not None),
-            base_model=self._base_model,
-            progress=self._progress,
-        )
+        return choose_evidence(self.saes, self.claim, self.options, self._progress)
+
+    def loss_meter(self, sae: SaeSubject) -> ModelLossMeter:
+        """What measures the base model's loss on the tokens that an SAE is judged on.
+
+        Raises:
+            NoEvidence: there is no base model.
+        """
+        from validators.model_loss import MAX_TOKENS, ModelLossMeter
+
+        if sae.condition not in self._loss_meters:
+            contexts = self.evidence.contexts(sae, at_most=MAX_TOKENS)
+            self._loss_meters[sae.condition] = ModelLossMeter(self.evidence.base, contexts)
+        return self._loss_meters[sae.condition]
 
     @cached_property
     def sae_folders(self) -> tuple[str, ...]:
@@ -71,10 +89,15 @@ class RepositorySubject:
 
     @cached_property
     def saes(self) -> tuple[SaeSubject, ...]:
-        """Every SAE that the claim names, in its order, then every other folder."""
+        """Every SAE that the claim names, in its order, then other folders; or those asked for.
+
+        Raises:
+            UsageError: `only` fits none of them.
+        """
         named = self.claim.saes if self.claim else {}
         extra = [folder for folder in self.sae_folders if folder not in named]
-        return tuple(SaeSubject(self, sae_id) for sae_id in (*named, *extra))
+        sae_ids = saes_named((*named, *extra), self.options.only)
+        return tuple(SaeSubject(self, sae_id) for sae_id in sae_ids)
 
     @cached_property
     def training(self) -> TrainingRecord:
@@ -107,6 +130,16 @@ class SaeSubject:
     def spec(self) -> SaeSpec | None:
         """What the claim says of it; None when it names no such SAE."""
         return self.parent.claim.saes.get(self.sae_id) if self.parent.claim else None
+
+    @property
+    def condition(self) -> str | None:
+        """The training condition that the claim names; None without a claim."""
+        return self.spec.condition if self.spec else None
+
+    @property
+    def limits(self) -> Limits:
+        """What the numbers are held against: the claim's limits, or those that all start with."""
+        return self.parent.claim.manifest.limits if self.parent.claim else _DEFAULT_LIMITS
 
     @property
     def claim(self) -> Claim:
@@ -156,14 +189,22 @@ class SaeSubject:
         return metadata
 
     @property
-    def declared_module(self) -> str | None:
-        """`metadata.hf_hook_name` as the config states it; None where it states none."""
+    def hook_metadata(self) -> Mapping[str, Any]:
+        """The nested metadata of cfg.json; empty where it cannot be read or there is none."""
         try:
             metadata = self.cfg.get("metadata")
         except UnreadableFile:
-            return None
-        name = metadata.get("hf_hook_name") if isinstance(metadata, dict) else None
-        return name if isinstance(name, str) else None
+            return {}
+        return metadata if isinstance(metadata, dict) else {}
+
+    @property
+    def place(self) -> Place:
+        """Where the SAE belongs in the base model.
+
+        Raises:
+            ReleaseError: its config does not say, or names no place of the model.
+        """
+        return self.parent.evidence.place_of(self)
 
     @cached_property
     def header(self) -> SafetensorsHeader:
@@ -171,16 +212,16 @@ class SaeSubject:
         return self.parent.repository.read_header(self.path_of(SAE_WEIGHTS))
 
     @cached_property
-    def tensors(self) -> dict[str, Tensor]:
-        """The weights as stored, on the CPU.
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        """The weights as stored; bfloat16 and 8-bit floats as float32.
 
         Raises:
-            MissingExtra: torch is not installed.
+            ReleaseError: the file is not what its header says, or has a dtype without a reading.
         """
-        need_package("torch", needed_for="reading whole weights")
-        from safetensors.torch import load_file
+        from validators.tensor_reader import read_tensors
 
-        return load_file(self.parent.repository.fetch(self.path_of(SAE_WEIGHTS)))
+        path = self.parent.repository.fetch(self.path_of(SAE_WEIGHTS))
+        return read_tensors(path, self.header)
 
     @cached_property
     def manual(self) -> ManualSae:
@@ -199,7 +240,10 @@ class SaeSubject:
         need_package("sae_lens", needed_for="loading as a user of SAELens does")
         from sae_lens import SAE
 
-        return SAE.load_from_disk(self._local_folder(), device="cpu", dtype="float32")
+        with warnings.catch_warnings():
+            # L104 and L110 report what SAELens warns of; here it would only stand on the screen.
+            warnings.simplefilter("ignore")
+            return SAE.load_from_disk(self._local_folder(), device="cpu", dtype="float32")
 
     def _local_folder(self) -> Path:
         config = self.parent.repository.fetch(self.path_of(SAE_CONFIG))
@@ -220,10 +264,30 @@ class SaeSubject:
 
     @cached_property
     def evaluation(self) -> Evaluation:
-        """What the SAE does on the activations of its condition."""
+        """What the SAE does on the activations of its place, and its condition if it has one."""
         from validators.evaluation import evaluate
 
         return evaluate(self)
+
+    @cached_property
+    def alternatives(self) -> Alternatives:
+        """The SAE's weights under other settings than the declared ones."""
+        from validators.alternatives import try_alternatives
+
+        return try_alternatives(self)
+
+    @cached_property
+    def loss_measurements(self) -> dict[str, Measurement]:
+        """What the base model loses when the SAE's reconstruction takes its activations' place."""
+        from validators.loss_measurements import measure_loss
+
+        return measure_loss(self)
+
+    @property
+    def measurements(self) -> dict[str, Measurement]:
+        """Every metric that was measured so far."""
+        of_loss: dict[str, Measurement] = self.__dict__.get("loss_measurements", {})
+        return {**self.evaluation.measurements, **of_loss}
 
     @property
     def was_evaluated(self) -> bool:

@@ -19,8 +19,9 @@ from manifests.completions import Completion, completions_jsonl, for_condition, 
 from manifests.digests import bytes_sha256, file_sha256
 from manifests.load import LoadedManifest, load_manifest
 from manifests.progress import Silent
-from validators.activations import capture_activations
+from validators.activations import capture_completions
 from validators.base_model import load_base_model
+from validators.places import Place
 from validators.training_record import TrainingRecord
 
 D_MODEL, EXPANSION, K = 16, 4, 9
@@ -173,10 +174,11 @@ def good_release(tmp_path_factory: pytest.TempPathFactory, tiny_llama: Path) -> 
     hook = loaded.saes[0].hf_hook_name
     condition = loaded.manifest.data.conditions["mixed"]
     rows = for_condition(split.train, condition)
-    captured = capture_activations(base, rows, frozenset({hook}), "last_token", Silent())
+    place = Place(hook)
+    captured = capture_completions(base, rows, frozenset({place}), "last_token", Silent())
     build = BuildFolder(root / "build" / "tiny")
     for spec in loaded.saes:
-        _write_sae(build.sae_folder(spec.sae_id), spec.architecture, captured.of(hook, rows))
+        _write_sae(build.sae_folder(spec.sae_id), spec.architecture, captured.vectors[place])
     _write_training_record(loaded, build, base.digest, len(rows), len(split.held_out))
     return TinyRelease(loaded=loaded, build=build, base_model=tiny_llama)
 

@@ -16,6 +16,7 @@ from manifests.progress import Silent
 from validators.claim import local_claim
 from validators.claim_values import METRICS
 from validators.local_repository import LocalRepository
+from validators.options import ValidateOptions
 from validators.registry import checks_up_to
 from validators.report import Acceptance, Checks, Outcome, Tier
 from validators.runner import run_checks
@@ -44,7 +45,7 @@ def outcomes(good_release: Any) -> Callable[..., dict[tuple[str, str], Outcome]]
         subject = RepositorySubject(
             LocalRepository(root or good_release.repository),
             local_claim(dataclasses.replace(good_release.loaded, manifest=manifest)),
-            base_model=str(good_release.base_model),
+            options=ValidateOptions(base_model=str(good_release.base_model)),
             progress=Silent(),
         )
         # Capturing is the slow part, and depends on none of these changes.
@@ -74,7 +75,7 @@ def test_claims_that_hold_pass_each_in_its_tier(outcomes: Any) -> None:
     assert (found["M001", ""].outcome, found["M001", ""].found) == ("passed", "1 claims hold")
     assert (found["M201", ""].outcome, found["M201", ""].found) == ("passed", "1 claims hold")
     for sae in KEPT["subject"].saes:
-        assert set(sae.evaluation.measurements) == set(METRICS), "all that claims can name"
+        assert set(sae.measurements) == set(METRICS), "all that claims can name"
 
 
 def test_a_false_claim_on_reported_facts_fails_and_is_named(outcomes: Any) -> None:
@@ -132,7 +133,7 @@ def test_what_an_accepted_failure_leaves_unasked_is_no_gap_but_is_told(
     found = outcomes(zero_thresholds(damaged), accept=(accept("W102"),))
     after = found["W103", JUMPRELU]
     assert (after.outcome, after.required) == ("skipped", False)
-    assert after.found == "W102 accepted: thresholds are above zero"
+    assert after.found == "W102 (thresholds are above zero) accepted"
 
 
 def test_only_what_the_glob_and_the_code_name_is_accepted(outcomes: Any, damaged: Any) -> None:
@@ -152,9 +153,9 @@ def test_a_finding_on_the_repository_is_accepted_by_a_star_alone(
 
 
 def test_a_crash_is_never_accepted(outcomes: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SaeSubject, "metadata", property(lambda self: 1 / 0))
-    found = outcomes(tier="static", accept=(accept("H001"),))
-    assert found["H001", TOPK].outcome == "crashed"
+    monkeypatch.setattr(SaeSubject, "header", property(lambda self: 1 / 0))
+    found = outcomes(tier="static", accept=(accept("F005"),))
+    assert found["F005", TOPK].outcome == "crashed"
     assert exit_code(found) == 1
     assert found["M002", ""].outcome == "passed", "nobody knows whether it would fail"
 

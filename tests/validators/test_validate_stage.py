@@ -16,6 +16,7 @@ from manifests.facts import Accept, Claim
 from manifests.progress import Silent
 from validators.claim import published_claim
 from validators.local_repository import LocalRepository
+from validators.options import ValidateOptions
 from validators.report import Report, read_report
 from validators.repository import NoSuchRepository, UnreadableFile
 from validators.stage import validate, validate_build
@@ -31,6 +32,9 @@ METRICS = {
     "pca_8_explained_variance",
     "threshold_moved_fraction",
 }
+OF_TOKENS = {"ce_recovered", "ce_recovered_mean", "ce_increase", "kl", "kl_recovered"}
+OF_OUTLIERS = "explained_variance_outliers"
+METRICS |= OF_TOKENS | {OF_OUTLIERS}
 
 
 class Noted(Silent):
@@ -46,9 +50,8 @@ def validated(good_release: Any, tmp_path_factory: pytest.TempPathFactory) -> Bu
     """A copy of the good release with its report; tests copy it before they change it."""
     build = BuildFolder(tmp_path_factory.mktemp("validated") / "tiny")
     shutil.copytree(good_release.repository, build.repository)
-    validate_build(
-        good_release.loaded, build, base_model=str(good_release.base_model), progress=Silent()
-    )
+    options = ValidateOptions(base_model=str(good_release.base_model))
+    validate_build(good_release.loaded, build, options=options, progress=Silent())
     return build
 
 
@@ -62,7 +65,8 @@ def build(validated: BuildFolder, tmp_path: Path) -> BuildFolder:
 def again(good_release: Any, build: BuildFolder, **options: Any) -> tuple[Report, bool]:
     """Run the stage; the report, and whether the one that was there was kept."""
     progress = Noted()
-    arguments = {"base_model": str(good_release.base_model)} | options
+    base_model = str(good_release.base_model)
+    arguments = {"options": ValidateOptions(base_model=base_model)} | options
     report = validate_build(good_release.loaded, build, progress=progress, **arguments)
     return report, any("kept" in note for note in progress.notes)
 
@@ -79,7 +83,11 @@ def test_the_report_has_every_metric_of_every_sae_with_n_and_split(validated: Bu
     }
     for metrics in report.measurements.saes.values():
         assert set(metrics) == METRICS
-        assert {(m.split, m.n) for m in metrics.values()} == {("held_out", 30), ("train", 90)}
+        on_vectors = [metrics[name] for name in METRICS - OF_TOKENS - {OF_OUTLIERS}]
+        assert {(m.split, m.n) for m in on_vectors} == {("held_out", 30), ("train", 90)}
+        assert metrics[OF_OUTLIERS].n == 0
+        # 30 held-out completions of 6 tokens each: the last one predicts nothing that is known.
+        assert {metrics[name].n for name in OF_TOKENS} == {30 * 5}
         assert 0 < metrics["explained_variance"].value <= 1
         assert metrics["path_difference"].value < 1e-5
 
@@ -195,9 +203,8 @@ def test_another_wording_keeps_the_numbers_and_names_the_new_manifest(
     manifest = good_release.loaded.manifest.model_copy(update={"summary": "Said better."})
     other = dataclasses.replace(good_release.loaded, manifest=manifest)
     progress = Noted()
-    report = validate_build(
-        other, build, base_model=str(good_release.base_model), progress=progress
-    )
+    options = ValidateOptions(base_model=str(good_release.base_model))
+    report = validate_build(other, build, options=options, progress=progress)
     assert progress.notes == ["validate: only the manifest's wording has changed; numbers kept"]
     assert report.manifest_digest == manifest.digest() != before.manifest_digest
     assert (report.checks, report.measurements) == (before.checks, before.measurements)
@@ -223,7 +230,8 @@ def test_a_base_model_that_is_not_at_hand_leaves_a_gap_and_is_tried_again(
     good_release: Any, build: BuildFolder, tmp_path: Path
 ) -> None:
     build.report_json.unlink()
-    missing = {"base_model": str(tmp_path / "no-model" / "here" / "at-all")}
+    nowhere = str(tmp_path / "no-model" / "here" / "at-all")
+    missing = {"options": ValidateOptions(base_model=nowhere)}
     report, _ = again(good_release, build, **missing)
     assert report.checks is not None
     assert report.checks.exit_code == 3
@@ -250,7 +258,9 @@ def test_any_repository_can_be_checked_without_a_manifest(good_release: Any) -> 
     report = validate(repository, manifest=None, tier="load", progress=Silent())
     assert report.checks is not None
     assert report.checks.exit_code == 0, [o for o in report.checks.outcomes if o.found]
-    assert not any(o.code in ("F002", "C007") for o in report.checks.outcomes)
+    left_out = {o.code: o for o in report.checks.outcomes if o.code in ("F002", "C007")}
+    assert all(o.outcome == "skipped" and not o.required for o in left_out.values())
+    assert "no manifest" in left_out["F002"].found
 
 
 def test_a_damaged_published_manifest_is_named(damaged: Any) -> None:

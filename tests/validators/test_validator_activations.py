@@ -11,10 +11,11 @@ import torch
 
 from manifests.completions import Completion, load_split
 from manifests.progress import Silent
-from validators.activations import CapturedActivations, capture_activations
+from validators.activations import CapturedActivations, capture_completions, capture_contexts
 from validators.base_model import BaseModel, completion_token_ids, load_base_model
+from validators.places import Place
 
-FIRST, LAST = "model.layers.0", "model.layers.1"
+FIRST, LAST = Place("model.layers.0"), Place("model.layers.1")
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +30,9 @@ def rows(good_release: Any) -> tuple[Completion, ...]:
 
 
 def capture(
-    base: BaseModel, rows: tuple[Completion, ...], *names: str, pooling: Any = "last_token"
+    base: BaseModel, rows: tuple[Completion, ...], *places: Place, pooling: Any = "last_token"
 ) -> CapturedActivations:
-    return capture_activations(base, rows, frozenset(names), pooling, Silent())
+    return capture_completions(base, rows, frozenset(places), pooling, Silent())
 
 
 def hooks_on(base: BaseModel) -> int:
@@ -82,7 +83,7 @@ def test_one_pass_serves_every_hook_and_stops_after_the_last(
         return hook
 
     handles = [
-        base.model.get_submodule(LAST).register_forward_hook(count("second block")),
+        base.model.get_submodule(LAST.module).register_forward_hook(count("second block")),
         base.model.get_submodule("lm_head").register_forward_hook(count("head")),
     ]
     try:
@@ -106,9 +107,10 @@ def test_one_pass_serves_every_hook_and_stops_after_the_last(
 def test_a_place_that_does_not_exist_is_reported_and_the_others_are_read(
     base: BaseModel, rows: tuple[Completion, ...]
 ) -> None:
-    captured = capture(base, rows, FIRST, "transformer.h.1")
-    assert captured.missing == {"transformer.h.1"}
-    assert captured.calls["transformer.h.1"] == 0
+    nowhere = Place("transformer.h.1")
+    captured = capture(base, rows, FIRST, nowhere)
+    assert captured.missing == {nowhere}
+    assert captured.calls[nowhere] == 0
     assert set(captured.vectors) == {FIRST}
 
 
@@ -125,16 +127,27 @@ def test_an_error_in_the_model_is_not_taken_for_the_end_of_the_pass(
         raise RuntimeError("out of memory")
 
     before = hooks_on(base)
-    monkeypatch.setattr(base.model.get_submodule(FIRST), "forward", broken)
+    monkeypatch.setattr(base.model.get_submodule(FIRST.module), "forward", broken)
     with pytest.raises(RuntimeError, match="out of memory"):
         capture(base, rows, FIRST)
     assert hooks_on(base) == before
 
 
-def test_vectors_are_found_by_the_completion_and_not_by_its_position(
+def test_what_goes_into_a_block_is_what_came_out_of_the_one_before(
     base: BaseModel, rows: tuple[Completion, ...]
 ) -> None:
-    captured = capture(base, rows, FIRST)
-    chosen = captured.of(FIRST, [rows[3], rows[1]])
-    np.testing.assert_array_equal(chosen, captured.vectors[FIRST][[3, 1]])
-    assert captured.of(FIRST, []).shape == (0, 16)
+    into_last = Place("model.layers.1", "input")
+    captured = capture(base, rows, FIRST, into_last)
+    np.testing.assert_array_equal(captured.vectors[into_last], captured.vectors[FIRST])
+
+
+def test_every_position_of_a_context_is_a_row(base: BaseModel) -> None:
+    contexts = [[1, 2, 3, 4], [5, 6], [4, 3, 2, 1]]
+    captured = capture_contexts(base, contexts, frozenset({FIRST}), Silent())
+    assert captured.vectors[FIRST].shape == (4 + 2 + 4, 16)
+    with torch.inference_mode():
+        states = base.model(torch.tensor([contexts[1]]), output_hidden_states=True).hidden_states
+    expected = states[1][0].numpy()
+    np.testing.assert_allclose(captured.vectors[FIRST][4:6], expected, rtol=1e-5, atol=1e-6)
+    assert captured.calls == {FIRST: 3}
+    assert captured.n_passes == 3

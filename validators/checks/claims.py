@@ -78,9 +78,7 @@ def measured_claims_hold(subject: RepositorySubject) -> Verdict:
     """
     assert subject.claim is not None
     manifest = subject.claim.manifest
-    measured = {
-        sae.sae_id: sae.evaluation.measurements for sae in subject.saes if sae.was_evaluated
-    }
+    measured = {sae.sae_id: sae.measurements for sae in subject.saes if sae.was_evaluated}
     asked = [claim for claim in manifest.claims if rests_on_measurements(claim, manifest)]
     return _verdict(asked, claim_values(manifest, measured))
 
