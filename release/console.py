@@ -59,7 +59,7 @@ def show_report(
 ) -> None:
     """Print a report for people to stdout."""
     from validators.mendable import mendable_codes
-    from validators.present import report_text
+    from validators.present import NEXT_COMMAND, report_text
 
     console = stdout_console()
     text = report_text(
@@ -69,7 +69,7 @@ def show_report(
         encoding=sys.stdout.encoding or "utf-8",
         mendable=mendable_codes(report),
         mend_command=mend_command,
-        **({"next_command": next_command} if next_command else {}),
+        next_command=next_command or NEXT_COMMAND,
     )
     sys.stdout.write(text)
     sys.stdout.flush()

@@ -11,6 +11,7 @@ from manifests.load import LoadedManifest
 from manifests.progress import Progress
 from release.hub_connection import HubConnection
 from release.push import Receipt, push
+from release.served_copy import HubServing
 from retrain.stage import retrain
 from validators.options import ValidateOptions
 from validators.report import Report
@@ -32,6 +33,7 @@ class Released:
 def make_and_check(
     loaded: LoadedManifest,
     build: BuildFolder,
+    connection: HubConnection,
     *,
     device: str,
     base_model: str | None,
@@ -39,7 +41,7 @@ def make_and_check(
 ) -> Report:
     """Train what is missing and check everything, up to the report."""
     retrain(loaded, build, device=device, base_model=base_model, progress=progress)
-    options = ValidateOptions(base_model=base_model)
+    options = ValidateOptions(base_model=base_model, hub=HubServing(connection))
     return validate_build(loaded, build, tier="activations", options=options, progress=progress)
 
 

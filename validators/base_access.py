@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from functools import cached_property
 
 from manifests.errors import ReleaseError
+from validators.activations import Vectors
 from validators.base_model import (
     BaseModel,
     load_base_model,
@@ -14,7 +15,7 @@ from validators.base_model import (
 )
 from validators.claim import Claim
 from validators.evidence import JudgedSae, NoEvidence, as_no_evidence
-from validators.places import Place, declared_place
+from validators.places import Place, columns_of, declared_place
 
 
 class BaseModelAccess:
@@ -62,6 +63,11 @@ class BaseModelAccess:
     def place_of(self, sae: JudgedSae) -> Place:
         """Where the base model is read for an SAE; see `Evidence.place_of`."""
         return declared_place(sae.hook_metadata, self.base.model)
+
+    def own_columns(self, sae: JudgedSae, vectors: Vectors) -> Vectors:
+        """The columns of a place that an SAE reads: one head's, where it names a head."""
+        columns = columns_of(sae.hook_metadata, self.place_of(sae), self.base.model)
+        return vectors[:, columns]
 
     def _named(self) -> str:
         """The one model that all configs name."""

@@ -94,7 +94,8 @@ class CompletionEvidence(Evidence):
         """Vectors of the SAE's condition."""
         rows = self.rows(sae.condition, train=train)
         vectors = self.captured.vectors[self.place_of(sae)][self._indices(rows)]
-        return without_outliers(vectors, group_ids(row.scenario for row in rows))
+        own = self._access.own_columns(sae, vectors)
+        return without_outliers(own, group_ids(row.scenario for row in rows))
 
     def sample_at(self, place: Place, sae: JudgedSae) -> Sample | None:
         """The held-out vectors of another place, read when first asked for, many at once."""

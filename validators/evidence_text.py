@@ -141,8 +141,9 @@ class TextEvidence(Evidence):
     def sample(self, sae: JudgedSae, *, train: bool) -> Sample:
         """All positions of the documents to measure on, or of those to fit baselines on."""
         wanted = (self._groups % _FIT_EVERY == 0) == train
-        vectors = self.captured.vectors[self.place_of(sae)]
-        return without_outliers(vectors[wanted], self._groups[wanted])
+        vectors = self.captured.vectors[self.place_of(sae)][wanted]
+        own = self._access.own_columns(sae, vectors)
+        return without_outliers(own, self._groups[wanted])
 
     @cached_property
     def _held_out_elsewhere(self) -> Sequence[TokenContext]:

@@ -43,6 +43,9 @@ def measure_loss(sae: SaeSubject) -> dict[str, Measurement]:
 
 
 def _loss(sae: SaeSubject) -> ModelLoss:
+    if sae.hook_metadata.get("hook_head_index") is not None:
+        raise UndefinedMetric("the SAE reads one head, and only whole activations are spliced")
+
     def reconstruct(x: Vectors) -> Vectors:
         return run_saelens(sae.saelens, x, sae.manual.decodes_latents_alone)[1]
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # All log-probabilities of the unchanged model are kept while the SAEs are measured.
 MAX_LOGPROB_BYTES = 400_000_000
-MAX_TOKENS = 512
+MAX_TOKENS = 256
 # Below this the ablation hardly matters, and a share of it would be noise divided by noise.
 MIN_ABLATION_NATS = 0.01
 

@@ -36,8 +36,8 @@ def alternatives_of(place: Place, model: Module) -> tuple[tuple[str, Place], ...
     """Places of the same width that may have been meant, each under TransformerLens' name.
 
     The same point one and two layers off, the other points of the block, and the first two of the
-    next, which reads what the block wrote. A place that is the declared one under another name is left
-    out, and so is one that is not known; of two names for one place the first is taken.
+    next, which reads what the block wrote. The declared place under another name is left out, and
+    so is a place that is not known; of two names for one place the first is taken.
 
     Args:
         place: the declared place.

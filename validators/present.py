@@ -35,6 +35,8 @@ _STYLES: dict[OutcomeKind, str] = {
 }
 _YELLOW, _BOLD, _FAINT = "33", "1", "2"
 
+NEXT_COMMAND = "release render MANIFEST"
+
 
 @dataclass(frozen=True)
 class _Block:
@@ -49,7 +51,7 @@ def report_text(
     height: int = SCREEN_LINES,
     colour: bool = False,
     encoding: str = "utf-8",
-    next_command: str = "release render MANIFEST",
+    next_command: str = NEXT_COMMAND,
     mendable: frozenset[str] = frozenset(),
     mend_command: str | None = None,
 ) -> str:

@@ -6,6 +6,7 @@ import difflib
 from functools import cache
 from types import ModuleType
 
+from manifests.digests import json_sha256
 from manifests.errors import UsageError
 from validators.check import FAMILIES, Check
 from validators.checks import (
@@ -75,6 +76,14 @@ def all_checks() -> tuple[Check, ...]:
         assert check.code[0] in FAMILIES, f"{check.code} is of no known family"
         assert set(check.requires) <= set(codes), f"{check.code} requires an unknown check"
     return tuple(checks)
+
+
+@cache
+def checks_digest() -> str:
+    """Names the set of checks: a report made by other checks says nothing about these."""
+    return json_sha256(
+        [[c.code, c.title, c.tier, c.severity, sorted(c.requires), c.page] for c in all_checks()]
+    )
 
 
 def checks_up_to(tier: Tier) -> tuple[Check, ...]:

@@ -14,7 +14,7 @@ from validators.evidence import NoEvidence
 from validators.inputs import data_digests, repository_digests
 from validators.local_repository import LocalRepository
 from validators.options import DEFAULTS, ValidateOptions
-from validators.registry import TIERS, checks_up_to
+from validators.registry import TIERS, checks_digest, checks_up_to
 from validators.report import Checks, Measurements, Report, Tier, UnreadableReport, read_report
 from validators.repository import Repository
 from validators.runner import run_checks
@@ -56,7 +56,7 @@ def validate(
     subject = RepositorySubject(repository, claim, options=options, progress=progress)
     outcomes = run_checks(subject, checks_up_to(tier), progress)
     inputs = repository_digests(subject)
-    report_environment = environment()
+    report_environment = _environment()
     if tier == "activations":
         report_environment[_BASE_MODEL_ASKED] = _asked(options.base_model)
         report_environment |= _evidence_facts(subject)
@@ -157,7 +157,7 @@ def _current_report(
         or checks.count("crashed")
         or subject.repository.refused
         or checks.inputs != repository_digests(subject)
-        or {key: checks.environment.get(key) for key in environment()} != environment()
+        or {key: checks.environment.get(key) for key in _environment()} != _environment()
     ):
         return None
     if tier != "activations":
@@ -169,6 +169,11 @@ def _current_report(
     if measured is None or not data or not data.items() <= measured.inputs.items():
         return None
     return report
+
+
+def _environment() -> dict[str, str]:
+    """Versions, and which checks there were: another set of them may say something else."""
+    return {**environment(), "checks": checks_digest()[:16]}
 
 
 def _evidence_facts(subject: RepositorySubject) -> dict[str, str]:

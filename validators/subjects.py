@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from validators.evidence import Evidence
     from validators.manual_sae import ManualSae
     from validators.model_loss import ModelLossMeter
+    from validators.place_alternatives import TriedPlace
     from validators.places import Place
     from validators.report import Measurement, Outcome
 
@@ -55,6 +56,7 @@ class RepositorySubject:
         # What was found so far; whole by the time that checks are asked last.
         self.outcomes: tuple[Outcome, ...] = ()
         self._progress = progress
+        self._neighbours_read = False
         self._loss_meters: dict[str | None, ModelLossMeter] = {}
 
     @cached_property
@@ -63,6 +65,14 @@ class RepositorySubject:
         from validators.evidence_choice import choose_evidence
 
         return choose_evidence(self.saes, self.claim, self.options, self._progress)
+
+    def read_neighbours(self) -> None:
+        """Read the neighbours of all places, once for the whole repository."""
+        from validators.place_alternatives import read_all_neighbours
+
+        if not self._neighbours_read:
+            read_all_neighbours(self)
+            self._neighbours_read = True
 
     def loss_meter(self, sae: SaeSubject) -> ModelLossMeter:
         """What measures the base model's loss on the tokens that an SAE is judged on.
@@ -275,6 +285,14 @@ class SaeSubject:
         from validators.alternatives import try_alternatives
 
         return try_alternatives(self)
+
+    @cached_property
+    def other_places(self) -> tuple[TriedPlace, ...]:
+        """The SAE at the places with which its own could have been confused."""
+        from validators.place_alternatives import try_places
+
+        self.parent.read_neighbours()
+        return try_places(self)
 
     @cached_property
     def loss_measurements(self) -> dict[str, Measurement]:

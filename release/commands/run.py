@@ -47,7 +47,7 @@ def run(
     progress = TerminalProgress()
     with connect(hub, build=build) as connection:
         report = make_and_check(
-            loaded, folder, device=device, base_model=base_model, progress=progress
+            loaded, folder, connection, device=device, base_model=base_model, progress=progress
         )
         show_report(report, next_command="the card is rendered and pushed now")
         released = publish(

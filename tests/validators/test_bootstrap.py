@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from validators.metrics.bootstrap import (
+    bias_share_difference,
     explained_variance_difference,
     squared_errors,
     squares_about_mean,
@@ -53,6 +54,22 @@ def test_a_gain_that_every_document_shares_excludes_zero() -> None:
     groups = np.repeat(np.arange(20), 10)
     found = explained_variance_difference((first, squares), (second, squares), groups)
     assert 0 < found.low < found.value < found.high
+
+
+def test_the_bias_share_is_what_a_constant_correction_would_take_away() -> None:
+    groups = np.arange(6)
+    constant = np.tile([3.0, 4.0], (6, 1))
+    balanced = np.array([[1.0, 0.0], [-1.0, 0.0]] * 3)
+    found = bias_share_difference(balanced, constant, groups)
+    # Of a constant error everything is bias, of a balanced one nothing: 1 - 0.
+    assert found.value == pytest.approx(1.0)
+    # In a draw the balanced errors need not cancel, so the interval ends below 1.
+    assert 0 <= found.low < found.high <= 1.0 + 1e-9
+
+
+def test_no_error_at_all_has_no_bias_share() -> None:
+    with pytest.raises(UndefinedMetric, match="no error"):
+        bias_share_difference(np.zeros((6, 2)), np.ones((6, 2)), np.arange(6))
 
 
 @pytest.mark.parametrize(

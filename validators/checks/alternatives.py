@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from validators.alternatives import MARGIN, Tried
 from validators.check import Passed, Problem, Skipped, Verdict, sae_check
+from validators.evidence import NoEvidence
 from validators.metrics.undefined import UndefinedMetric
 from validators.saelens_format import AUTOENCODERS, TOPK
 from validators.subjects import SaeSubject
@@ -94,6 +95,49 @@ def other_k_is_reported(sae: SaeSubject) -> Verdict:
         f"half of k reconstructs better: {found}",
         "less explained variance with fewer latents",
         "compare k in cfg.json with the k of training",
+    )
+
+
+@sae_check(
+    "N234", "no neighbouring place fits better", tier="activations",
+    requires=("N201",), architectures=AUTOENCODERS,
+)  # fmt: skip
+def belongs_where_it_says(sae: SaeSubject) -> Verdict:
+    """One layer off, or a block's input in place of its output, loads and runs without a word.
+
+    The SAE is tried at one and two layers before and after, and at the other points of its block
+    that have the same width. Another place wins where the SAE is at home (its mean error carries
+    at most 2% of the squared error), explains more for sure, and by a margin or with clearly less
+    bias. On text that is unlike the training data no place is home, and nothing is decided.
+
+    Example: `hidden_states[9]` was taken for the output of block 9; it is that of block 8.
+
+    To mend it: correct hook_name and hf_hook_name, or the layer of the manifest.
+    """
+    try:
+        tried = sae.other_places
+    except NoEvidence as error:
+        return Skipped(f"no base model to read other places of: {error.what}", required=False)
+    if not tried:
+        return Skipped("no other place of the same width can be read", required=False)
+    best = max(tried, key=lambda one: one.gain.value)
+    found = (
+        f"explained variance {best.declared:.3f} at {sae.place}; next best {best.name} "
+        f"({best.place}): {best.explained_variance:.3f}, over {best.n} vectors, of {len(tried)} "
+        "places tried"
+    )
+    winners = [one for one in tried if one.wins]
+    if not winners:
+        return Passed(found)
+    winner = max(winners, key=lambda one: one.gain.value)
+    return Problem(
+        f"it belongs to {winner.name} ({winner.place}): explained variance "
+        f"{winner.explained_variance:.3f} there and {winner.declared:.3f} at {sae.place}, a "
+        f"difference of {winner.gain.value:.3f} [{winner.gain.low:.3f}, {winner.gain.high:.3f}]; "
+        f"mean error {winner.bias_share:.1%} of the squared error there and "
+        f"{winner.declared_bias_share:.1%} here, over {winner.n} vectors",
+        "the declared place to be the one that fits",
+        "correct hook_name and hf_hook_name in cfg.json, or the layer of the manifest",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from manifests.errors import ReleaseError
 from validators.check import Passed, Problem, Skipped, Verdict, repository_check, sae_check
 from validators.evidence import NoEvidence
+from validators.places import UnknownPlace
 from validators.subjects import RepositorySubject, SaeSubject
 
 
@@ -43,6 +44,11 @@ def module_exists(sae: SaeSubject) -> Verdict:
     """
     try:
         place = sae.place
+    except UnknownPlace as error:
+        return Skipped(
+            f"{error.what}, so what it gives cannot be read here",
+            "give the activations of that hook with --activations FILE",
+        )
     except ReleaseError as error:
         return Problem(
             error.what,

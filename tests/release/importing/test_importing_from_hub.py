@@ -44,13 +44,7 @@ def published(hub, smollm2, tmp_path) -> str:
     return publish(hub, "someone/smollm2-saes", smollm2)
 
 
-def header_bytes(folder: Path) -> int:
-    """Bytes before the first tensor, over all weights of a folder: 8 for the length, then JSON."""
-    starts = (path.read_bytes()[:8] for path in folder.rglob("*.safetensors"))
-    return sum(8 + int.from_bytes(start, "little") for start in starts)
-
-
-def test_54_saes_are_imported_without_a_byte_of_their_tensors(
+def test_54_saes_are_imported_from_the_first_bytes_of_their_weights(
     hub, published, smollm2, capsys
 ) -> None:
     before = len(hub.requests())
@@ -58,13 +52,15 @@ def test_54_saes_are_imported_without_a_byte_of_their_tensors(
     result = json.loads(capsys.readouterr().out)
     asked = hub.requests()[before:]
     weights = [each for each in asked if each.origin == "storage"]
-    assert sum(each.bytes_out for each in weights) == header_bytes(smollm2)
+    # Every header is within the first 2 KiB, which one read takes; the files are longer.
+    assert {each.bytes_out for each in weights} == {2048}
+    assert min(path.stat().st_size for path in smollm2.rglob("*.safetensors")) > 4 * 2048
     assert not [each for each in asked if each.status is None or each.status >= 400]
-    # per SAE: cfg.json; its header in two reads, each a redirect and an answer of the storage
-    assert len(weights) == 2 * 54
+    # per SAE: cfg.json; its header, a redirect and an answer of the storage
+    assert len(weights) == 54
     assert len([each for each in asked if each.path.endswith("cfg.json")]) == 54
-    assert len([each for each in asked if each.path.endswith(".safetensors")]) == 2 * 54
-    assert len(asked) <= 54 * 5 + 8
+    assert len([each for each in asked if each.path.endswith(".safetensors")]) == 54
+    assert len(asked) <= 54 * 3 + 8
     assert sum(each.bytes_out for each in asked) < 250_000
 
     assert code == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from faults.damage import GATED, JUMPRELU, TOPK, Fault, cfg, tensor
+from faults.damage import GATED, JUMPRELU, TOPK, Fault, cfg, metadata, tensor
 
 
 def unfold_decoder_norms(d: Any) -> None:
@@ -26,5 +26,11 @@ FAULTS = (
     Fault("N230", "b_dec_not_subtracted", cfg("gated", apply_b_dec_to_input=False), GATED),
     Fault("N230", "b_dec_not_subtracted", cfg("jumprelu", apply_b_dec_to_input=False), JUMPRELU),
     Fault("N232", "norms_not_folded", unfold_decoder_norms, TOPK),
+    Fault(
+        "N234",
+        "one_layer_early",
+        metadata("gated", hook_name="blocks.0.hook_resid_post", hf_hook_name="model.layers.0"),
+        GATED,
+    ),
     Fault("N233", "overshooting", tensor("topk", "W_enc", lambda t: t * 2.5), TOPK),
 )
