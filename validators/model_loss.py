@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from validators.spliced_pass import SplicedPass
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from transformers import DynamicCache
 
 # All log-probabilities of the unchanged model are kept while the SAEs are measured.
 MAX_LOGPROB_BYTES = 400_000_000
@@ -130,6 +132,7 @@ class ModelLossMeter:
         self._contexts = _as_many_as_fit(contexts, vocab_size)
         self._in_tuples: set[Place] = set()
         self._clean: list[Tensor] | None = None
+        self._prefixes: dict[tuple[int, ...], DynamicCache] = {}
         self._states: dict[Place, list[Tensor]] = {}
         self._ablated: dict[Place, _Ablated] = {}
 
@@ -170,27 +173,40 @@ class ModelLossMeter:
         )
 
     def _read(self, place: Place) -> None:
-        """Activations of the place, [positions, width] for each context."""
+        """Activations of the place after each context's prefix, [positions, width]."""
         if place in self._states:
             return
         states = []
+        # Before the hooks are there: the prefixes run through the same model.
+        caches = [self._prefix_cache(context) for context in self._contexts]
         with PlaceReader(self._base, [place]) as reader:
-            for context in self._contexts:
-                reader.run([list(context.input_ids)])
+            for context, cache in zip(self._contexts, caches, strict=True):
+                reader.run([_judged_part(context)], cache=cache)
                 if place not in reader.outputs:
                     raise UndefinedMetric(f"{place} is not run")
                 states.append(reader.outputs[place][0].float())
             self._in_tuples |= reader.in_tuples
         self._states[place] = states
 
-    def _ablated_at(self, place: Place) -> _Ablated:
-        if place not in self._ablated:
-            spliced = [
-                state[_spliced(context, state)]
-                for context, state in zip(self._contexts, self._states[place], strict=True)
-            ]
-            import torch
+    def _prefix_cache(self, context: TokenContext) -> DynamicCache:
+        """Keys and values of the prefix, which no splicing changes; a copy that may be extended."""
+        import torch
+        from transformers import DynamicCache
 
+        prefix = context.input_ids[: context.n_prefix]
+        if prefix not in self._prefixes:
+            cache = DynamicCache()
+            ids = torch.tensor([prefix], device=self._base.model.device)
+            with torch.inference_mode():
+                self._base.model(input_ids=ids, past_key_values=cache, use_cache=True)
+            self._prefixes[prefix] = cache
+        return copy.deepcopy(self._prefixes[prefix])
+
+    def _ablated_at(self, place: Place) -> _Ablated:
+        import torch
+
+        if place not in self._ablated:
+            spliced = [state[_spliced(state)] for state in self._states[place]]
             mean = torch.cat(spliced).mean(dim=0)
             self._ablated[place] = _Ablated(
                 zero=self._sums(place, lambda x: x * 0.0),
@@ -208,13 +224,15 @@ class ModelLossMeter:
         """Cross-entropy and KL divergence, summed over the judged tokens."""
         ce = kl = 0.0
         clean = self._clean_logprobs()
+        skips = place not in self._in_tuples
         for number, context in enumerate(self._contexts):
             state = self._states[place][number].clone()
-            chosen = _spliced(context, state)
+            chosen = _spliced(state)
             state[chosen] = replace(state[chosen])
-            skips = place not in self._in_tuples
+            cache = self._prefix_cache(context)
             with SplicedPass(self._base, place, skips_blocks=skips) as spliced:
-                logprobs = _logprobs(spliced.logits(context.input_ids, state), context)
+                logits = spliced.logits(_judged_part(context), state, cache=cache)
+            logprobs = _logprobs(logits)
             ce += _cross_entropy(logprobs, context)
             kl += float((clean[number].exp() * (clean[number] - logprobs)).sum().double())
         return ce, kl
@@ -224,20 +242,19 @@ class ModelLossMeter:
         import torch
 
         if self._clean is None:
-            with torch.inference_mode():
-                self._clean = [
-                    _logprobs(
-                        self._base.model(
-                            input_ids=torch.tensor(
-                                [context.input_ids], device=self._base.model.device
-                            ),
-                            use_cache=False,
-                        ).logits[0],
-                        context,
-                    )
-                    for context in self._contexts
-                ]
+            clean = []
+            for context in self._contexts:
+                ids = torch.tensor([_judged_part(context)], device=self._base.model.device)
+                cache = self._prefix_cache(context)
+                with torch.inference_mode():
+                    output = self._base.model(input_ids=ids, past_key_values=cache, use_cache=True)
+                clean.append(_logprobs(output.logits[0]))
+            self._clean = clean
         return self._clean
+
+
+def _judged_part(context: TokenContext) -> list[int]:
+    return list(context.input_ids[context.n_prefix :])
 
 
 def _n_judged(context: TokenContext) -> int:
@@ -258,17 +275,16 @@ def _as_many_as_fit(contexts: Sequence[TokenContext], vocab_size: int) -> list[T
     return chosen
 
 
-def _spliced(context: TokenContext, state: Tensor) -> Tensor:
+def _spliced(state: Tensor) -> Tensor:
     """[positions] whether the activation is replaced."""
     norms = state.norm(dim=-1)
     chosen: Tensor = norms <= OUTLIER_NORM * norms.median()
-    chosen[: context.n_prefix] = False
     return chosen
 
 
-def _logprobs(logits: Tensor, context: TokenContext) -> Tensor:
+def _logprobs(logits: Tensor) -> Tensor:
     """[judged, vocabulary] at the positions whose next token is known."""
-    return logits[context.n_prefix : -1].float().log_softmax(dim=-1)
+    return logits[:-1].float().log_softmax(dim=-1)
 
 
 def _cross_entropy(logprobs: Tensor, context: TokenContext) -> float:

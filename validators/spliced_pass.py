@@ -45,8 +45,13 @@ class SplicedPass:
         self._handles: list[Any] = []
         self._skipped: list[Any] = []
 
-    def logits(self, input_ids: Sequence[int], given: Tensor) -> Tensor:
+    def logits(self, input_ids: Sequence[int], given: Tensor, *, cache: Any = None) -> Tensor:
         """Logits [positions, vocabulary] with `given` [positions, width] at the place.
+
+        Args:
+            input_ids: [positions] token ids.
+            given: what the place gives at these positions.
+            cache: keys and values of what came before; changed in place.
 
         Raises:
             NotSpliced: the model did not run the place exactly once.
@@ -56,13 +61,16 @@ class SplicedPass:
         self._given, self._n_used = given, 0
         ids = torch.tensor([list(input_ids)], device=self._base.model.device)
         with torch.inference_mode():
-            logits: Tensor = self._base.model(input_ids=ids, use_cache=False).logits[0]
+            output = self._base.model(
+                input_ids=ids, past_key_values=cache, use_cache=cache is not None
+            )
         if self._n_used != 1:
             raise NotSpliced(
                 f"the activations were used {self._n_used} times",
                 where=str(self._place),
                 expected="once in each pass",
             )
+        logits: Tensor = output.logits[0]
         return logits
 
     def __enter__(self) -> Self:
