@@ -59,7 +59,7 @@ def show_report(
 ) -> None:
     """Print a report for people to stdout."""
     from validators.mendable import mendable_codes
-    from validators.present import NEXT_COMMAND, report_text
+    from validators.presenting.present import NEXT_COMMAND, report_text
 
     console = stdout_console()
     text = report_text(
@@ -106,7 +106,7 @@ def show_error(error: ReleaseError) -> None:
 
 def _harmless(text: str) -> str:
     """Text in which a stranger's words steer neither a terminal nor a workflow's log."""
-    from validators.printable import no_command, printable
+    from validators.presenting.printable import no_command, printable
 
     return "\n".join(no_command(line) for line in printable(text).split("\n"))
 

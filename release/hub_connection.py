@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from manifests.errors import UsageError
-from validators.hub_repository import hub_errors
-from validators.repository import HubUnavailable
+from validators.reading.hub_repository import hub_errors
+from validators.reading.repository import HubUnavailable
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

@@ -10,9 +10,9 @@ from manifests.errors import UsageError
 from manifests.progress import Progress
 from release.validation import Found
 from validators.claim import local_claim, published_claim
-from validators.local_repository import LocalRepository
-from validators.printable import name_of, no_command, one_line
-from validators.wrapping import wrapped
+from validators.presenting.printable import name_of, no_command, one_line
+from validators.presenting.wrapping import wrapped
+from validators.reading.local_repository import LocalRepository
 
 if TYPE_CHECKING:
     from validators.mending.mend import Mend, Mended

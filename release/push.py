@@ -25,7 +25,7 @@ from release.hub_connection import HubConnection, hub_errors_explained, without_
 from release.push_plan import PushPlan, RemoteFile, compare
 from release.read_back import read_back
 from release.release_files import ReleaseFile, release_files
-from validators.repository import HubUnavailable
+from validators.reading.repository import HubUnavailable
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

@@ -31,7 +31,7 @@ def write_report(
 ) -> None:
     """Print the result, or write it to a file and say what was decided."""
     from release.console import say, show_report, write_data, write_file
-    from validators.closing import closing_sentence
+    from validators.presenting.closing import closing_sentence
 
     if output_format is OutputFormat.text and output is None:
         show_report(report, next_command=next_command, mend_command=mend_command)
@@ -50,7 +50,7 @@ def _rendered(
     match output_format:
         case OutputFormat.text:
             from validators.mendable import mendable_codes
-            from validators.present import report_text
+            from validators.presenting.present import report_text
 
             return report_text(
                 report,
@@ -61,18 +61,18 @@ def _rendered(
         case OutputFormat.json:
             return report.model_dump_json(indent=2)
         case OutputFormat.junit:
-            from validators.junit import junit_text
+            from validators.presenting.junit import junit_text
 
             return junit_text(report)
         case OutputFormat.sarif:
-            from validators.sarif import sarif_text
+            from validators.presenting.sarif import sarif_text
 
             return sarif_text(report)
         case OutputFormat.github:
-            from validators.github_annotations import github_text
+            from validators.presenting.github_annotations import github_text
 
             return github_text(report, next_command=next_command)
         case OutputFormat.markdown:
-            from validators.markdown_summary import markdown_text
+            from validators.presenting.markdown_summary import markdown_text
 
             return markdown_text(report, next_command=next_command)

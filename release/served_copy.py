@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 
 from manifests.digests import file_sha256
 from release.hub_connection import HubConnection, hub_errors_explained
-from validators.hub_access import ServedRepository
-from validators.hub_repository import HubRepository
-from validators.repository import Repository
+from validators.reading.hub_repository import HubRepository
+from validators.reading.repository import Repository
+from validators.saelens.hub_access import ServedRepository
 
 if TYPE_CHECKING:
     from release.embedded_hub.commit import Operation

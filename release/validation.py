@@ -13,11 +13,11 @@ from manifests.progress import Progress
 from manifests.shelf import manifest_files
 from release.hub_connection import HubConnection
 from release.targets import FolderTarget, HubTarget, ManifestTarget, Target
-from validators.hub_repository import HubRepository
-from validators.local_repository import LocalRepository
 from validators.options import ValidateOptions
+from validators.reading.hub_repository import HubRepository
+from validators.reading.local_repository import LocalRepository
+from validators.reading.repository import Repository
 from validators.report import Report, Tier
-from validators.repository import Repository
 from validators.stage import validate, validate_build
 
 FREE_DOWNLOAD_BYTES = 2_000_000_000

@@ -16,7 +16,7 @@ from manifests.load import LoadedManifest
 from manifests.progress import Progress
 from retrain.activations import capture
 from retrain.inputs import CAPTURE_VERSION, base_model_identity, hook_names_in_order
-from validators.base_model import load_base_model
+from validators.base_models.base_model import load_base_model
 
 
 @dataclass(frozen=True)

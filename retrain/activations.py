@@ -14,7 +14,7 @@ from manifests.completions import Completion
 from manifests.data import Pooling
 from manifests.errors import ReleaseError
 from manifests.progress import Progress
-from validators.base_model import BaseModel, completion_token_ids
+from validators.base_models.base_model import BaseModel, completion_token_ids
 
 MAX_BATCH_TOKENS = 2048
 

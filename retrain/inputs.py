@@ -8,7 +8,7 @@ from manifests.digests import json_sha256
 from manifests.load import LoadedManifest
 from manifests.matrix import SaeSpec
 from retrain.export import SAE_LENS_VERSION
-from validators.base_model import checkpoint_digest
+from validators.base_models.base_model import checkpoint_digest
 
 # Raise the first when tokens or pooling change, the second when the trainers give other weights.
 CAPTURE_VERSION = 1

@@ -23,7 +23,7 @@ from manifests.labels import check_label_rule, label_completion
 from manifests.load import LoadedManifest
 from manifests.near_duplicates import without_near_duplicates
 from manifests.progress import Progress, Task
-from validators.base_model import BaseModel, load_base_model, prompt_token_ids
+from validators.base_models.base_model import BaseModel, load_base_model, prompt_token_ids
 
 if TYPE_CHECKING:
     import torch

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from validators.evidence import Sample
-from validators.manual_forward import Floats
-from validators.manual_sae import UnknownToManualPath, manual_sae
+from validators.evidence.evidence import Sample
+from validators.manual.forward import Floats
+from validators.manual.sae import UnknownToManualPath, manual_sae
 from validators.metrics.bootstrap import (
     Difference,
     explained_variance_difference,
@@ -24,7 +24,7 @@ from validators.metrics.bootstrap import (
     squares_about_mean,
 )
 from validators.metrics.undefined import UndefinedMetric
-from validators.saelens_format import AUTOENCODERS, TOPK
+from validators.saelens.format import AUTOENCODERS, TOPK
 
 if TYPE_CHECKING:
     from validators.subjects import SaeSubject

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from manifests.load import LoadedManifest
 from manifests.matrix import SaeSpec, sae_specs
 from manifests.model import Manifest
-from validators.repository import Repository, UnreadableFile
-from validators.strict_json import JsonProblem, refuse_excess
+from validators.reading.repository import Repository, UnreadableFile
+from validators.reading.strict_json import JsonProblem, refuse_excess
 
 PUBLISHED_MANIFEST = "manifest.json"
 

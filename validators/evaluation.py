@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from validators.activations import Vectors
-from validators.evidence import OUTLIER_NORM
+from validators.evidence.activations import Vectors
+from validators.evidence.evidence import OUTLIER_NORM
+from validators.manual.path_agreement import PathAgreement, compare_paths, run_saelens
 from validators.metrics.pca_baseline import pca_explained_variance
 from validators.metrics.reconstruction import ReconstructionSums
 from validators.metrics.sparsity import LatentCounts
 from validators.metrics.thresholds import threshold_moved_fraction
 from validators.metrics.undefined import UndefinedMetric
-from validators.path_agreement import PathAgreement, compare_paths, run_saelens
 from validators.report import Measurement
-from validators.saelens_format import JUMPRELU
+from validators.saelens.format import JUMPRELU
 
 if TYPE_CHECKING:
     from validators.subjects import SaeSubject

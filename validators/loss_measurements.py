@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from validators.activations import Vectors
 from validators.evaluation import measured
-from validators.evidence import NoEvidence
+from validators.evidence.activations import Vectors
+from validators.evidence.evidence import NoEvidence
+from validators.manual.path_agreement import run_saelens
 from validators.metrics.undefined import UndefinedMetric
-from validators.path_agreement import run_saelens
 from validators.report import Measurement
 
 if TYPE_CHECKING:
-    from validators.model_loss import ModelLoss
+    from validators.base_models.model_loss import ModelLoss
     from validators.subjects import SaeSubject
 
 UNITS = {

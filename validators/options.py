@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from validators.hub_access import HubAccess
+from validators.saelens.hub_access import HubAccess
 from validators.selection import EVERYTHING, Selection
 
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from validators.evidence import outlying
-from validators.manual_forward import Floats
+from validators.evidence.evidence import outlying
+from validators.manual.forward import Floats
 from validators.metrics.bootstrap import (
     Difference,
     bias_share_difference,
@@ -24,8 +24,8 @@ from validators.metrics.bootstrap import (
     squares_about_mean,
 )
 from validators.metrics.undefined import UndefinedMetric
-from validators.place_neighbours import alternatives_of
-from validators.places import Place
+from validators.places.neighbours import alternatives_of
+from validators.places.place import Place
 
 if TYPE_CHECKING:
     from validators.subjects import RepositorySubject, SaeSubject

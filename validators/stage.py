@@ -10,13 +10,13 @@ from manifests.progress import Progress
 from manifests.tool_version import tool_version
 from validators.claim import local_claim, published_claim
 from validators.environment import environment
-from validators.evidence import NoEvidence
+from validators.evidence.evidence import NoEvidence
 from validators.inputs import data_digests, repository_digests
-from validators.local_repository import LocalRepository
 from validators.options import DEFAULTS, ValidateOptions
+from validators.reading.local_repository import LocalRepository
+from validators.reading.repository import Repository
 from validators.registry import TIERS, checks_digest, checks_up_to
 from validators.report import Checks, Measurements, Report, Tier, UnreadableReport, read_report
-from validators.repository import Repository
 from validators.runner import run_checks
 from validators.subjects import RepositorySubject
 

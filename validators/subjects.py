@@ -16,8 +16,8 @@ from manifests.model import Limits
 from manifests.progress import Progress
 from validators.claim import Claim
 from validators.options import DEFAULTS, ValidateOptions
-from validators.repository import Repository, UnreadableFile
-from validators.safetensors_header import SafetensorsHeader
+from validators.reading.repository import Repository, UnreadableFile
+from validators.reading.safetensors_header import SafetensorsHeader
 from validators.selection import saes_named
 from validators.training_record import TrainingRecord, read_training_record
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from validators.alternatives import Alternatives
+    from validators.base_models.model_loss import ModelLossMeter
     from validators.evaluation import Evaluation
-    from validators.evidence import Evidence
-    from validators.manual_sae import ManualSae
-    from validators.model_loss import ModelLossMeter
+    from validators.evidence.evidence import Evidence
+    from validators.manual.sae import ManualSae
     from validators.place_alternatives import TriedPlace
-    from validators.places import Place
+    from validators.places.place import Place
     from validators.report import Measurement, Outcome
 
 TRAINING_RECORD = "training.json"
@@ -62,7 +62,7 @@ class RepositorySubject:
     @cached_property
     def evidence(self) -> Evidence:
         """The activations that the SAEs are judged on, at the places their configs name."""
-        from validators.evidence_choice import choose_evidence
+        from validators.evidence.choice import choose_evidence
 
         return choose_evidence(self.saes, self.claim, self.options, self._progress)
 
@@ -80,7 +80,7 @@ class RepositorySubject:
         Raises:
             NoEvidence: there is no base model.
         """
-        from validators.model_loss import MAX_TOKENS, ModelLossMeter
+        from validators.base_models.model_loss import MAX_TOKENS, ModelLossMeter
 
         if sae.condition not in self._loss_meters:
             contexts = self.evidence.contexts(sae, at_most=MAX_TOKENS)
@@ -228,7 +228,7 @@ class SaeSubject:
         Raises:
             ReleaseError: the file is not what its header says, or has a dtype without a reading.
         """
-        from validators.tensor_reader import read_tensors
+        from validators.reading.tensor_reader import read_tensors
 
         path = self.parent.repository.fetch(self.path_of(SAE_WEIGHTS))
         return read_tensors(path, self.header)
@@ -236,7 +236,7 @@ class SaeSubject:
     @cached_property
     def manual(self) -> ManualSae:
         """The SAE by our own arithmetic."""
-        from validators.manual_sae import manual_sae
+        from validators.manual.sae import manual_sae
 
         return manual_sae(self.cfg, self.tensors)
 

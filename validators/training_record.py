@@ -16,7 +16,7 @@ from manifests.build_folder import write_atomically
 from manifests.data import Pooling
 from manifests.errors import ReleaseError
 from manifests.fields import Sha256
-from validators.strict_json import JsonProblem, refuse_excess
+from validators.reading.strict_json import JsonProblem, refuse_excess
 
 FORMAT: Literal["sae-release.training/1"] = "sae-release.training/1"
 # The study's 348 SAEs take 2 MB.

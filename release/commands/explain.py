@@ -22,6 +22,6 @@ def explain(
     Example: release explain W102
     """
     from release.console import terminal_width, write_data
-    from validators.pages import explain as explain_check
+    from validators.presenting.pages import explain as explain_check
 
     write_data(explain_check(code, width=terminal_width()))

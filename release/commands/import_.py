@@ -103,8 +103,8 @@ def _import(target: Target, connection: HubConnection, manifests: Path) -> Impor
     from release.importing.base_config import read_base_model, registered_base_model
     from release.importing.stage import import_repository as import_stage
     from release.targets import FolderTarget, HubTarget
-    from validators.hub_repository import HubRepository
-    from validators.local_repository import LocalRepository
+    from validators.reading.hub_repository import HubRepository
+    from validators.reading.local_repository import LocalRepository
 
     def registered(model_id: str) -> BaseModelFacts | None:
         return registered_base_model(model_id, manifests=manifests)

@@ -8,8 +8,8 @@ from typing import Any
 
 from manifests.shelf import STUDY_FILES
 from manifests.yaml_source import read_yaml
-from validators.hub_repository import HubRepository
-from validators.repository import HubUnavailable, UnreadableFile
+from validators.reading.hub_repository import HubRepository
+from validators.reading.repository import HubUnavailable, UnreadableFile
 
 CONFIG = "config.json"
 _LAYER_KEYS = ("num_hidden_layers", "n_layer", "num_layers")

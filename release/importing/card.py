@@ -12,7 +12,7 @@ from manifests.yaml_source import YamlProblem, parse_yaml
 from release.importing.findings import Finding
 from release.importing.names import ARCHITECTURES
 from release.importing.printable import one_line
-from validators.repository import Repository, UnreadableFile
+from validators.reading.repository import Repository, UnreadableFile
 
 README = "README.md"
 MAX_CARD_BYTES = 1_000_000

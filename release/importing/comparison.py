@@ -13,7 +13,7 @@ from release.importing.findings import Finding
 from release.importing.headers import HeaderFacts
 from release.importing.names import ARCHITECTURES, Cell
 from release.importing.survey import FoundSae
-from validators.saelens_format import TENSOR_SHAPES
+from validators.saelens.format import TENSOR_SHAPES
 
 _SITE = "resid_post"
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from release.importing.printable import one_line
-from validators.saelens_format import canonical_dtype
+from validators.saelens.format import canonical_dtype
 
 HookNotation = Literal["TransformerLens", "module path", "neither"]
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from validators.repository import Repository
-from validators.saelens_format import TENSOR_SHAPES
-from validators.safetensors_header import (
+from validators.reading.repository import Repository
+from validators.reading.safetensors_header import (
     FLOAT_DTYPES,
     LENGTH_BYTES,
     MalformedSafetensors,
@@ -14,6 +13,7 @@ from validators.safetensors_header import (
     header_length,
     parse_header,
 )
+from validators.saelens.format import TENSOR_SHAPES
 
 MAX_HEADER_BYTES = 1_000_000
 

@@ -25,8 +25,8 @@ from release.importing.names import NameHints, RecoveredNames, recover_names
 from release.importing.printable import one_line
 from release.importing.survey import FoundSae, survey
 from release.importing.yaml_text import Entries, entries_of, plain_data, yaml_text
-from validators.hub_repository import HubRepository
-from validators.repository import Repository
+from validators.reading.hub_repository import HubRepository
+from validators.reading.repository import Repository
 
 PUBLISHED_MANIFEST = "manifest.json"
 

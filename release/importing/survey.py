@@ -13,8 +13,8 @@ from release.importing.configs import ConfigFacts, config_facts
 from release.importing.findings import Finding
 from release.importing.headers import HeaderFacts, header_facts, read_exact_header
 from release.importing.printable import one_line
-from validators.repository import Repository, UnreadableFile
-from validators.safetensors_header import MalformedSafetensors
+from validators.reading.repository import Repository, UnreadableFile
+from validators.reading.safetensors_header import MalformedSafetensors
 
 MAX_SAES = 5_000
 MAX_CONFIG_BYTES = 1_000_000

@@ -13,10 +13,10 @@ from manifests import matrix as matrix_module
 from manifests.errors import ReleaseError
 from manifests.matrix import MatrixProblem
 from manifests.model import SaeMatrix
-from validators import local_repository
-from validators.local_repository import LocalRepository, TooManyFiles
-from validators.repository import UnreadableFile
-from validators.safetensors_header import MalformedSafetensors
+from validators.reading import local_repository
+from validators.reading.local_repository import LocalRepository, TooManyFiles
+from validators.reading.repository import UnreadableFile
+from validators.reading.safetensors_header import MalformedSafetensors
 
 
 @pytest.fixture

@@ -14,8 +14,12 @@ from hostile_inputs import CORPUS, header_file
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from validators.safetensors_header import MalformedSafetensors, SafetensorsHeader, parse_header
-from validators.strict_json import JsonProblem, parse_json
+from validators.reading.safetensors_header import (
+    MalformedSafetensors,
+    SafetensorsHeader,
+    parse_header,
+)
+from validators.reading.strict_json import JsonProblem, parse_json
 
 FEW = settings(deadline=None, derandomize=True, max_examples=200)
 

@@ -14,8 +14,8 @@ from hostile_inputs import CANARY, CORPUS, EVERY, HARMLESS, PLACES, REFUSED, Hos
 
 from manifests.errors import ReleaseError
 from manifests.progress import Silent
-from validators.local_repository import LocalRepository
-from validators.present import report_text
+from validators.presenting.present import report_text
+from validators.reading.local_repository import LocalRepository
 from validators.registry import find_check
 from validators.report import Report
 from validators.stage import validate
@@ -104,7 +104,7 @@ import pytest
 from hostile_inputs import EVERY
 from manifests.errors import ReleaseError
 from manifests.progress import Silent
-from validators.local_repository import LocalRepository
+from validators.reading.local_repository import LocalRepository
 from validators.stage import validate
 
 # No input may take what a laptop has; a limit turns a runaway into an error with a name.

@@ -16,10 +16,10 @@ from manifests.yaml_source import YamlProblem, parse_yaml
 from release.importing import names as importing_names
 from release.importing.card import MAX_CARD_BYTES, card_facts
 from release.importing.names import NameHints, recover_names
-from validators.meta_model import ModulePathProblem, read_model_config
-from validators.printable import is_printable, name_of, printable
+from validators.places.meta_model import ModulePathProblem, read_model_config
+from validators.presenting.printable import is_printable, name_of, printable
 from validators.published_secrets import secrets_in
-from validators.repository import stays_inside
+from validators.reading.repository import stays_inside
 from validators.training_record import MAX_BYTES, UnreadableTrainingRecord, read_training_record
 
 FEW = settings(deadline=None, derandomize=True, max_examples=150)

@@ -6,7 +6,7 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from manifests.errors import UsageError
 from release.hub_connection import HubConnection, connect, hub_errors_explained
-from validators.repository import HubUnavailable
+from validators.reading.repository import HubUnavailable
 
 HUB = HubConnection("http://127.0.0.1:9", "hf_secret")
 

@@ -18,7 +18,7 @@ from release.hub_connection import HubConnection
 from release.push import HeadMoved, Receipt, plan_push, publish_files
 from release.read_back import ReadBackMismatch, read_back
 from release.release_files import ReleaseFile, describe_file
-from validators.repository import HubUnavailable
+from validators.reading.repository import HubUnavailable
 
 REPO = "demo/saes"
 

@@ -13,8 +13,8 @@ from manifests.digests import bytes_sha256
 from release.embedded_hub import EmbeddedHub
 from release.hub_connection import HubConnection
 from release.served_copy import HubServing, served_copy
-from validators.hub_repository import HubRepository
-from validators.local_repository import LocalRepository
+from validators.reading.hub_repository import HubRepository
+from validators.reading.local_repository import LocalRepository
 
 FILES = {
     "README.md": b"---\nlicense: mit\n---\n# SAEs\n",

@@ -22,9 +22,9 @@ from manifests.load import load_manifest
 from release import validation
 from release.cli import main
 from release.validation import refuse_large_download
-from validators.hub_repository import HubRepository
 from validators.mending.mend import Mend, Mended
-from validators.repository import HubUnavailable
+from validators.reading.hub_repository import HubRepository
+from validators.reading.repository import HubUnavailable
 
 D_IN, D_SAE = 8, 16
 

@@ -8,7 +8,7 @@ from manifests.base_model import BaseModelSpec
 from manifests.completions import Completion
 from manifests.progress import Silent
 from retrain.activations import HookProblem, capture
-from validators.base_model import BaseModel, completion_token_ids, load_base_model
+from validators.base_models.base_model import BaseModel, completion_token_ids, load_base_model
 
 HOOKS = ("model.layers.0", "model.layers.1")
 

@@ -20,7 +20,7 @@ from manifests.near_duplicates import without_near_duplicates
 from manifests.progress import Progress, Silent, Task
 from retrain import sampling as sampling_module
 from retrain.sampling import SamplingSummary, TooFewCompletions, batch_seed, sample
-from validators.base_model import checkpoint_digest
+from validators.base_models.base_model import checkpoint_digest
 
 MANIFEST = """
 schema_version: 1
@@ -240,7 +240,7 @@ def test_sampling_with_the_cache_equals_sampling_from_the_whole_text(
     letters_model: Path, tmp_path: Path
 ) -> None:
     """The shared key-value cache changes no probability: each step is recomputed without it."""
-    from validators.base_model import load_base_model, prompt_token_ids
+    from validators.base_models.base_model import load_base_model, prompt_token_ids
 
     loaded = write_manifest(tmp_path)
     base = load_base_model(loaded.manifest.base_model, override=str(letters_model))

@@ -19,9 +19,9 @@ from manifests.completions import Completion, completions_jsonl, for_condition, 
 from manifests.digests import bytes_sha256, file_sha256
 from manifests.load import LoadedManifest, load_manifest
 from manifests.progress import Silent
-from validators.activations import capture_completions
-from validators.base_model import load_base_model
-from validators.places import Place
+from validators.base_models.base_model import load_base_model
+from validators.evidence.activations import capture_completions
+from validators.places.place import Place
 from validators.training_record import TrainingRecord
 
 D_MODEL, EXPANSION, K = 16, 4, 9

@@ -13,10 +13,10 @@ from validators.check import Passed, Problem
 from validators.checks.alternatives import normalised_as_trained
 from validators.checks.model_level import model_keeps_working
 from validators.claim import local_claim
-from validators.evidence import Sample
-from validators.local_repository import LocalRepository
+from validators.evidence.evidence import Sample
 from validators.metrics.bootstrap import Difference
 from validators.options import ValidateOptions
+from validators.reading.local_repository import LocalRepository
 from validators.report import Measurement
 from validators.subjects import RepositorySubject, SaeSubject
 

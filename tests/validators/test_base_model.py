@@ -21,16 +21,16 @@ from manifests.completions import Completion
 from manifests.digests import file_sha256
 from manifests.errors import MissingExtra, ReleaseError, UsageError
 from manifests.load import load_manifest
-from validators import gguf_checkpoint
-from validators.base_model import (
+from validators.base_models import gguf_checkpoint
+from validators.base_models.base_model import (
     BaseModelProblem,
     checkpoint_digest,
     completion_token_ids,
     load_base_model,
     prompt_token_ids,
 )
-from validators.checkpoint_source import BaseModelUnreachable
-from validators.gguf_checkpoint import (
+from validators.base_models.checkpoint_source import BaseModelUnreachable
+from validators.base_models.gguf_checkpoint import (
     PackagedModelProblem,
     cache_folder,
     converted_checkpoint,

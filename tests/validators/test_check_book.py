@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from validators.check_book import family_pages, main
+from validators.presenting.check_book import family_pages, main
 from validators.registry import all_checks
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "checks"
@@ -12,7 +12,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "docs" / "checks"
 
 def test_the_pages_in_docs_are_those_of_the_checks() -> None:
     written = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.md")}
-    assert written == family_pages(), "run `python -m validators.check_book docs/checks`"
+    assert written == family_pages(), "run `python -m validators.presenting.check_book docs/checks`"
 
 
 def test_every_check_stands_in_one_family() -> None:

@@ -26,12 +26,12 @@ from faults.damage import GATED, JUMPRELU, TOPK, Fault, cfg, filled, metadata, t
 
 from manifests.load import load_manifest
 from manifests.progress import Silent
-from validators.base_model import load_base_model
+from validators.base_models.base_model import load_base_model
 from validators.claim import local_claim
-from validators.evidence import Evidence
-from validators.evidence_completions import CompletionEvidence
-from validators.local_repository import LocalRepository
+from validators.evidence.completions import CompletionEvidence
+from validators.evidence.evidence import Evidence
 from validators.options import ValidateOptions
+from validators.reading.local_repository import LocalRepository
 from validators.registry import all_checks, checks_up_to, find_check
 from validators.report import Outcome
 from validators.runner import run_checks
@@ -197,7 +197,7 @@ def test_a_base_model_unlike_its_own_config_is_noticed(good_release: Any, tmp_pa
 def test_a_module_that_never_runs_is_noticed(
     good_release: Any, damaged: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from validators import base_access
+    from validators.base_models import access as base_access
 
     def with_a_spare_block(*args: Any, **kwargs: Any) -> Any:
         base = load_base_model(*args, **kwargs)

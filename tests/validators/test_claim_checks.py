@@ -15,8 +15,8 @@ from manifests.facts import Accept, Claim
 from manifests.progress import Silent
 from validators.claim import local_claim
 from validators.claim_values import METRICS
-from validators.local_repository import LocalRepository
 from validators.options import ValidateOptions
+from validators.reading.local_repository import LocalRepository
 from validators.registry import checks_up_to
 from validators.report import Acceptance, Checks, Outcome, Tier
 from validators.runner import run_checks

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from manifests.progress import Silent
-from validators.config_values import nearest, texts
-from validators.local_repository import LocalRepository
+from validators.reading.local_repository import LocalRepository
 from validators.registry import checks_up_to
 from validators.report import Outcome
 from validators.runner import run_checks
+from validators.saelens.config_values import nearest, texts
 from validators.subjects import RepositorySubject
 
 SECRET = "hf_" + 34 * "a"

@@ -15,14 +15,14 @@ from safetensors.numpy import save_file
 
 from manifests.errors import UsageError
 from manifests.progress import Silent
-from validators.base_access import BaseModelAccess
-from validators.evidence import NoEvidence, group_ids, without_outliers
-from validators.evidence_choice import choose_evidence
-from validators.evidence_saved import SavedEvidence
-from validators.evidence_text import CONTEXT_TOKENS, TextEvidence
+from validators.base_models.access import BaseModelAccess
+from validators.evidence.choice import choose_evidence
+from validators.evidence.evidence import NoEvidence, group_ids, without_outliers
+from validators.evidence.saved import SavedEvidence
+from validators.evidence.text import CONTEXT_TOKENS, TextEvidence
+from validators.evidence.text_corpus import corpus_of_file, shipped_corpus
 from validators.options import ValidateOptions
-from validators.places import Place
-from validators.text_corpus import corpus_of_file, shipped_corpus
+from validators.places.place import Place
 
 WORDS = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q", "r"]
 LAST = Place("model.layers.1")

@@ -18,8 +18,8 @@ from safetensors.torch import save_file
 from manifests.progress import Silent
 from validators.foreign.formats import FORMATS
 from validators.foreign.recognise import recognise
-from validators.local_repository import LocalRepository
-from validators.pickled_weights import PickleRefused, holdings_of
+from validators.reading.local_repository import LocalRepository
+from validators.reading.pickled_weights import PickleRefused, holdings_of
 from validators.registry import checks_up_to
 from validators.report import Outcome, Tier
 from validators.runner import run_checks
@@ -322,7 +322,7 @@ def test_an_archive_that_grows_beyond_two_gigabytes_is_not_unpacked(
 ) -> None:
     write_pickle(tmp_path / "bomb.pt", ENCODER)
     # 2 matrices of 1024 numbers of 4 bytes: 8192 bytes and more.
-    monkeypatch.setattr("validators.pickled_weights.MAX_PICKLE_BYTES", 8000)
+    monkeypatch.setattr("validators.reading.pickled_weights.MAX_PICKLE_BYTES", 8000)
     with pytest.raises(PickleRefused, match="when unpacked"):
         holdings_of(tmp_path / "bomb.pt", where="bomb.pt")
 

@@ -11,11 +11,11 @@ import pytest
 from safetensors.numpy import save_file
 
 from manifests.progress import Silent
-from validators.hook_address import addresses_agree
-from validators.hook_notation import read_lens_name, read_module_path
-from validators.local_config import local_model_config
-from validators.local_repository import LocalRepository
 from validators.options import DEFAULTS, ValidateOptions
+from validators.places.address import addresses_agree
+from validators.places.local_config import local_model_config
+from validators.places.notation import read_lens_name, read_module_path
+from validators.reading.local_repository import LocalRepository
 from validators.registry import checks_up_to, find_check
 from validators.report import Outcome
 from validators.runner import run_checks

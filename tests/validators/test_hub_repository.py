@@ -13,9 +13,9 @@ from huggingface_hub import HfApi
 from manifests.digests import file_sha256
 from manifests.progress import Silent
 from release.embedded_hub import EmbeddedHub
-from validators.hub_repository import HubRepository, _take
-from validators.repository import HubUnavailable, UnreadableFile
-from validators.safetensors_header import MalformedSafetensors
+from validators.reading.hub_repository import HubRepository, _take
+from validators.reading.repository import HubUnavailable, UnreadableFile
+from validators.reading.safetensors_header import MalformedSafetensors
 from validators.stage import validate
 
 

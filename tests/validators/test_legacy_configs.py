@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from manifests.progress import Silent
-from validators.local_repository import LocalRepository
+from validators.reading.local_repository import LocalRepository
 from validators.registry import checks_up_to
 from validators.runner import run_checks
 from validators.subjects import RepositorySubject

@@ -22,20 +22,20 @@ from sae_lens.saes.topk_sae import TopKSAE
 
 from manifests.progress import Silent
 from release.served_copy import served_copy
-from validators import hub_loading, loading_child
 from validators.check import Skipped
-from validators.child_process import Ended
 from validators.claim import local_claim
-from validators.config_after_loading import changes
-from validators.hub_access import ServedRepository
-from validators.hub_loading import hub_loads
-from validators.loading_child import config_facts, tensor_digests
-from validators.local_repository import LocalRepository
 from validators.options import ValidateOptions
+from validators.reading.local_repository import LocalRepository
+from validators.reading.repository import Repository
 from validators.registry import checks_up_to, find_check
 from validators.report import Outcome
-from validators.repository import Repository
 from validators.runner import run_checks
+from validators.saelens import hub_loading, loading_child
+from validators.saelens.child_process import Ended
+from validators.saelens.config_after_loading import changes
+from validators.saelens.hub_access import ServedRepository
+from validators.saelens.hub_loading import hub_loads
+from validators.saelens.loading_child import config_facts, tensor_digests
 from validators.subjects import RepositorySubject
 
 CARD = f"""```python
@@ -195,7 +195,7 @@ def test_a_loading_process_that_dies_is_a_finding_and_no_crash(
 ) -> None:
     broken = tmp_path / "broken.py"
     broken.write_text("raise SystemExit('out of memory')\n", encoding="utf-8")
-    monkeypatch.setattr("validators.loading_child.__file__", str(broken))
+    monkeypatch.setattr("validators.saelens.loading_child.__file__", str(broken))
     found = outcomes(good_release.repository, good_release, "L110", hub=served_copy)
     assert found["L110", TOPK].outcome == "failed"
     assert "the process ended with exit status 1: out of memory" in found["L110", TOPK].found

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from manifests.digests import bytes_sha256
-from validators.local_repository import LocalRepository
-from validators.repository import NoSuchRepository, UnreadableFile, stays_inside
+from validators.reading.local_repository import LocalRepository
+from validators.reading.repository import NoSuchRepository, UnreadableFile, stays_inside
 
 
 def test_files_are_listed_sorted_with_sizes_and_without_git(tmp_path: Path) -> None:

@@ -12,12 +12,12 @@ import torch
 from random_saes import D_IN, D_OUT, D_SAE, random_sae, saved
 from sae_lens import SAE
 
-from validators.manual_forward import Floats, ManualSae
-from validators.manual_sae import UnknownToManualPath, manual_sae
-from validators.path_agreement import run_saelens
-from validators.saelens_format import INFERENCE_ARCHITECTURES
-from validators.safetensors_header import parse_header
-from validators.tensor_reader import read_tensors
+from validators.manual.forward import Floats, ManualSae
+from validators.manual.path_agreement import run_saelens
+from validators.manual.sae import UnknownToManualPath, manual_sae
+from validators.reading.safetensors_header import parse_header
+from validators.reading.tensor_reader import read_tensors
+from validators.saelens.format import INFERENCE_ARCHITECTURES
 
 
 def floats(*rows: Any) -> Floats:

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from validators.base_model import BaseModel, load_base_model
-from validators.evidence import TokenContext
+from validators.base_models.base_model import BaseModel, load_base_model
+from validators.base_models.model_loss import ModelLoss, ModelLossMeter
+from validators.base_models.spliced_pass import NotSpliced, SplicedPass
+from validators.evidence.evidence import TokenContext
 from validators.metrics.undefined import UndefinedMetric
-from validators.model_loss import ModelLoss, ModelLossMeter
-from validators.places import Place
-from validators.spliced_pass import NotSpliced, SplicedPass
+from validators.places.place import Place
 
 IDS = (1, 5, 3, 9, 2, 7, 4)
 CONTEXTS = (TokenContext(IDS, n_prefix=2, group=0), TokenContext(IDS[::-1], n_prefix=1, group=1))

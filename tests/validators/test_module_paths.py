@@ -11,14 +11,14 @@ import pytest
 from manifests.base_model import BaseModelSpec
 from manifests.errors import ReleaseError
 from manifests.hooks import BLOCKS_PATH, hf_hook_name
-from validators.meta_model import (
+from validators.places.meta_model import (
     MAX_CONFIG_BYTES,
     MAX_LAYERS,
     ModulePathProblem,
     find_block,
     meta_model,
 )
-from validators.module_paths import check_module_path
+from validators.places.module_paths import check_module_path
 
 pytest.importorskip("transformers", reason="needs the extra `measure`")
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from random_saes import D_IN, random_sae
 
-from validators.manual_forward import Floats, ManualSae
-from validators.manual_sae import manual_sae
-from validators.path_agreement import TIE_MARGIN, PathAgreement, compare_paths
-from validators.saelens_format import INFERENCE_ARCHITECTURES
+from validators.manual.forward import Floats, ManualSae
+from validators.manual.path_agreement import TIE_MARGIN, PathAgreement, compare_paths
+from validators.manual.sae import manual_sae
+from validators.saelens.format import INFERENCE_ARCHITECTURES
 
 PATH_TOLERANCE = 1e-4
 
@@ -164,7 +164,7 @@ def test_the_batch_size_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None
     manual = manual_of(random_sae("jumprelu", seed=0))
     manual.tensors["threshold"][:5] += 0.3
     whole = compare_paths(sae, manual, vectors(300))
-    monkeypatch.setattr("validators.path_agreement.BATCH", 7)
+    monkeypatch.setattr("validators.manual.path_agreement.BATCH", 7)
     parts = compare_paths(sae, manual, vectors(300))
     assert parts.n_active_differ == whole.n_active_differ > 0
     assert parts.latents == pytest.approx(whole.latents, rel=1e-4)

@@ -10,10 +10,10 @@ import pytest
 import torch
 import transformers
 
-from validators.block_anatomy import blocks_path
-from validators.lens_places import place_at
-from validators.place_neighbours import alternatives_of, lens_name_of, same_place, width_of
-from validators.places import NoSuchPlace, Place, UnknownPlace, columns_of, declared_place
+from validators.places.block_anatomy import blocks_path
+from validators.places.lens_names import place_at
+from validators.places.neighbours import alternatives_of, lens_name_of, same_place, width_of
+from validators.places.place import NoSuchPlace, Place, UnknownPlace, columns_of, declared_place
 
 _LLAMA = {
     "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 3, "num_attention_heads": 2,

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from validators.closing import closing_sentence
-from validators.present import report_text
+from validators.presenting.closing import closing_sentence
+from validators.presenting.present import report_text
 from validators.report import Acceptance, Checks, Measurement, Measurements, Outcome, Report
 
 NEXT = "release render x.yaml"

@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 
 from validators import mending
-from validators.findings import findings
 from validators.mendable import mendable_codes
-from validators.pages import explain, with_titles
-from validators.present import report_text
-from validators.present_tables import laid_out
-from validators.printable import bounded, no_command, printable
+from validators.presenting.findings import findings
+from validators.presenting.pages import explain, with_titles
+from validators.presenting.present import report_text
+from validators.presenting.printable import bounded, no_command, printable
+from validators.presenting.tables import laid_out
+from validators.presenting.tally import tally
+from validators.presenting.wrapping import wrapped
 from validators.registry import all_checks
 from validators.report import (
     Acceptance,
@@ -26,8 +28,6 @@ from validators.report import (
     Outcome,
     Report,
 )
-from validators.tally import tally
-from validators.wrapping import wrapped
 
 CODE = re.compile(r"[A-Z]\d{3}")
 N_SAES, N_CHECKS = 54, 31

@@ -58,7 +58,7 @@ def test_an_unknown_code_is_a_usage_error_that_names_the_nearest() -> None:
 
 def test_the_registry_is_listed_without_torch_or_sae_lens() -> None:
     code = (
-        "import sys; import validators.registry, validators.stage, validators.present; "
+        "import sys; import validators.registry, validators.stage, validators.presenting.present; "
         "print([m for m in ('torch', 'transformers', 'sae_lens', 'sklearn') if m in sys.modules])"
     )
     result = subprocess.run(

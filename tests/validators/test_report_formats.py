@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from validators.github_annotations import command, github_text
-from validators.junit import junit_text
-from validators.markdown_summary import markdown_text
-from validators.outcome_files import file_of
+from validators.presenting.github_annotations import command, github_text
+from validators.presenting.junit import junit_text
+from validators.presenting.markdown_summary import markdown_text
+from validators.presenting.outcome_files import file_of
+from validators.presenting.sarif import fingerprint, sarif_text
 from validators.registry import all_checks
 from validators.report import Acceptance, Checks, Outcome, Report
-from validators.sarif import fingerprint, sarif_text
 
 # The schema of OASIS, as errata 01 of SARIF 2.1.0 publishes it.
 SCHEMA = json.loads((Path(__file__).parent / "sarif-schema-2.1.0.json").read_text(encoding="utf-8"))

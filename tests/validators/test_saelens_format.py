@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from validators.saelens_format import (
+from validators.saelens.format import (
     DTYPES,
     INFERENCE_ARCHITECTURES,
     MAX_ATTENTION_LAYERS,

@@ -10,17 +10,17 @@ import pytest
 
 from manifests.progress import Silent
 from validators.foreign.recognise import recognise
-from validators.local_repository import LocalRepository
+from validators.reading.local_repository import LocalRepository
 from validators.registry import checks_up_to
 from validators.report import Outcome
 from validators.runner import run_checks
-from validators.saelens_config import (
+from validators.saelens.config import (
     ARCHITECTURE_KEYS,
     PLACE_KEYS,
     SHARED_KEYS,
     TRAINING_KEYS,
 )
-from validators.saelens_format import INFERENCE_ARCHITECTURES, TRANSCODERS
+from validators.saelens.format import INFERENCE_ARCHITECTURES, TRANSCODERS
 from validators.subjects import RepositorySubject
 
 # SAELens' own remarks while it builds an SAE: how to load the model, and what it corrected.

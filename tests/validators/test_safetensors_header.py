@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from validators.safetensors_header import (
+from validators.reading.safetensors_header import (
     MalformedSafetensors,
     SafetensorsHeader,
     TensorInfo,

@@ -14,8 +14,8 @@ from manifests.errors import UsageError
 from manifests.progress import Silent
 from validators.check import Check, Passed, Problem, Skipped, Verdict, repository_check, sae_check
 from validators.claim import Claim
-from validators.local_repository import LocalRepository
 from validators.options import DEFAULTS, ValidateOptions
+from validators.reading.local_repository import LocalRepository
 from validators.registry import all_checks, checks_up_to
 from validators.report import Checks, Outcome
 from validators.runner import run_checks
@@ -299,7 +299,7 @@ def test_a_failure_that_only_its_publisher_accepts_says_so(
 
 
 def test_what_is_found_names_no_folder_of_this_machine(run: Any, two_saes: Path) -> None:
-    from validators.repository import UnreadableFile
+    from validators.reading.repository import UnreadableFile
 
     def unreadable(_: Any) -> Verdict:
         raise UnreadableFile("is damaged", where=str(two_saes / "a" / "cfg.json"))

@@ -8,12 +8,12 @@ import pytest
 from faults.damage import TOPK, write_text
 
 from manifests.progress import Silent
-from validators.card_code import SaeLoad, code_of
 from validators.claim import local_claim
-from validators.local_repository import LocalRepository
+from validators.reading.local_repository import LocalRepository
+from validators.readme.card_code import SaeLoad, code_of
+from validators.readme.snippets import fenced_blocks, python_blocks
 from validators.registry import checks_up_to
 from validators.runner import run_checks
-from validators.snippets import fenced_blocks, python_blocks
 from validators.subjects import RepositorySubject
 
 GOOD_CARD = """# Tiny SAEs

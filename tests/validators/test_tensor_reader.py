@@ -10,8 +10,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from validators.safetensors_header import MalformedSafetensors, SafetensorsHeader, parse_header
-from validators.tensor_reader import UnreadableTensors, read_tensors
+from validators.reading.safetensors_header import (
+    MalformedSafetensors,
+    SafetensorsHeader,
+    parse_header,
+)
+from validators.reading.tensor_reader import UnreadableTensors, read_tensors
 
 EVERY_BYTE = torch.arange(256, dtype=torch.uint8)
 

@@ -15,10 +15,10 @@ from manifests.build_folder import BuildFolder
 from manifests.facts import Accept, Claim
 from manifests.progress import Silent
 from validators.claim import published_claim
-from validators.local_repository import LocalRepository
 from validators.options import ValidateOptions
+from validators.reading.local_repository import LocalRepository
+from validators.reading.repository import NoSuchRepository, UnreadableFile
 from validators.report import Report, read_report
-from validators.repository import NoSuchRepository, UnreadableFile
 from validators.stage import validate, validate_build
 
 METRICS = {

@@ -11,9 +11,13 @@ import torch
 
 from manifests.completions import Completion, load_split
 from manifests.progress import Silent
-from validators.activations import CapturedActivations, capture_completions, capture_contexts
-from validators.base_model import BaseModel, completion_token_ids, load_base_model
-from validators.places import Place
+from validators.base_models.base_model import BaseModel, completion_token_ids, load_base_model
+from validators.evidence.activations import (
+    CapturedActivations,
+    capture_completions,
+    capture_contexts,
+)
+from validators.places.place import Place
 
 FIRST, LAST = Place("model.layers.0"), Place("model.layers.1")
 

@@ -10,11 +10,11 @@ import torch
 from random_saes import random_sae, saved
 
 from manifests.progress import Silent
-from validators.local_repository import LocalRepository
+from validators.reading.local_repository import LocalRepository
 from validators.registry import checks_up_to
 from validators.report import Outcome
 from validators.runner import run_checks
-from validators.saelens_format import INFERENCE_ARCHITECTURES, TRAINING_ONLY_ARCHITECTURES
+from validators.saelens.format import INFERENCE_ARCHITECTURES, TRAINING_ONLY_ARCHITECTURES
 from validators.subjects import RepositorySubject
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from validators.alternatives import MARGIN, Tried
 from validators.check import Passed, Problem, Skipped, Verdict, sae_check
-from validators.evidence import NoEvidence
+from validators.evidence.evidence import NoEvidence
 from validators.metrics.undefined import UndefinedMetric
-from validators.saelens_format import AUTOENCODERS, TOPK
+from validators.saelens.format import AUTOENCODERS, TOPK
 from validators.subjects import SaeSubject
 
 _EXPECTED = (

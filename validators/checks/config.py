@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from validators.check import Passed, Problem, Verdict, sae_check
-from validators.config_values import is_size, nearest
-from validators.saelens_config import NORMALISED_AT_RUNTIME, NORMALISED_WHILE_TRAINING
-from validators.saelens_format import (
+from validators.saelens.config import NORMALISED_AT_RUNTIME, NORMALISED_WHILE_TRAINING
+from validators.saelens.config_values import is_size, nearest
+from validators.saelens.format import (
     DTYPES,
     INFERENCE_ARCHITECTURES,
     REQUIRED_KEYS,

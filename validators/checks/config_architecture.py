@@ -6,9 +6,9 @@ from typing import Any
 
 from manifests.recipe import TopkRecipe
 from validators.check import Passed, Problem, Skipped, Verdict, sae_check
-from validators.config_values import is_size
-from validators.saelens_config import ARCHITECTURE_KEYS, architectures_with
-from validators.saelens_format import TOPK, TRANSCODERS
+from validators.saelens.config import ARCHITECTURE_KEYS, architectures_with
+from validators.saelens.config_values import is_size
+from validators.saelens.format import TOPK, TRANSCODERS
 from validators.subjects import SaeSubject
 
 # Without these SAELens computes something else than was trained; `k` and `apply_b_dec_to_input`

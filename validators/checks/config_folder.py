@@ -6,9 +6,9 @@ import re
 from typing import Any
 
 from validators.check import Passed, Problem, Verdict, repository_check, sae_check
-from validators.config_values import is_size
 from validators.folder_names import facts_of
-from validators.repository import UnreadableFile
+from validators.reading.repository import UnreadableFile
+from validators.saelens.config_values import is_size
 from validators.subjects import RepositorySubject, SaeSubject
 
 _LAYER = re.compile(r"\.(\d{1,3})(?:\.|$)")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from validators.check import Passed, Problem, Verdict, sae_check
-from validators.config_values import nearest
-from validators.saelens_config import (
+from validators.saelens.config import (
     PLACE_KEYS,
     TRAINER_METADATA_KEYS,
     architectures_with,
     known_keys,
 )
-from validators.saelens_format import SUPERSEDED_KEYS
+from validators.saelens.config_values import nearest
+from validators.saelens.format import SUPERSEDED_KEYS
 from validators.subjects import SaeSubject
 
 

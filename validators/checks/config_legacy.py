@@ -6,8 +6,8 @@ import re
 from typing import Any
 
 from validators.check import Passed, Problem, Verdict, sae_check
-from validators.saelens_config import PLACE_KEYS
-from validators.saelens_format import SUPERSEDED_KEYS, TOPK
+from validators.saelens.config import PLACE_KEYS
+from validators.saelens.format import SUPERSEDED_KEYS, TOPK
 from validators.subjects import SaeSubject
 
 _MIGRATE = "`release validate TARGET --fix` writes the config as SAELens 6 does"

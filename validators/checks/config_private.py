@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from validators.check import Passed, Problem, Verdict, sae_check
-from validators.config_values import texts
+from validators.saelens.config_values import texts
 from validators.subjects import SaeSubject
 
 _ABSOLUTE_PATH = re.compile(

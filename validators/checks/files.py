@@ -9,8 +9,8 @@ from validators.foreign.formats import FORMATS
 from validators.foreign.listing import is_pickle
 from validators.foreign.pickles import TRAINING_STATES
 from validators.foreign.recognise import recognise
-from validators.printable import name_of
-from validators.repository import Repository
+from validators.presenting.printable import name_of
+from validators.reading.repository import Repository
 from validators.subjects import TRAINING_RECORD, RepositorySubject, SaeSubject
 
 

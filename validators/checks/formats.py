@@ -9,7 +9,7 @@ from validators.foreign.beside_saelens import saelens_folders
 from validators.foreign.formats import FORMATS
 from validators.foreign.listing import is_pickle
 from validators.foreign.recognise import ForeignSae, recognise
-from validators.pickled_weights import MAX_PICKLE_BYTES, PickleRefused, holdings_of
+from validators.reading.pickled_weights import MAX_PICKLE_BYTES, PickleRefused, holdings_of
 from validators.subjects import RepositorySubject
 
 _LEFT_OVER = re.compile(

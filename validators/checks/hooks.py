@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from manifests.errors import ReleaseError
 from validators.check import Passed, Problem, Skipped, Verdict, repository_check, sae_check
-from validators.evidence import NoEvidence
-from validators.places import UnknownPlace
+from validators.evidence.evidence import NoEvidence
+from validators.places.place import UnknownPlace
 from validators.subjects import RepositorySubject, SaeSubject
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from validators.check import Passed, Problem, Skipped, Verdict, repository_check, sae_check
-from validators.local_config import local_model_config, model_of
-from validators.meta_model import ModulePathProblem
-from validators.module_paths import check_module_path
-from validators.saelens_format import TRANSCODERS
+from validators.places.local_config import local_model_config, model_of
+from validators.places.meta_model import ModulePathProblem
+from validators.places.module_paths import check_module_path
+from validators.saelens.format import TRANSCODERS
 from validators.subjects import RepositorySubject, SaeSubject
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def places_exist(sae: SaeSubject) -> Verdict:
 
     To mend it: correct the name that the finding quotes.
     """
-    from validators.places import NoSuchPlace, UnknownPlace, named_place
+    from validators.places.place import NoSuchPlace, UnknownPlace, named_place
 
     model = _model(sae)
     if isinstance(model, Skipped):
@@ -98,8 +98,8 @@ def names_are_one_place(sae: SaeSubject) -> Verdict:
 
     To mend it: correct the name that is not what the SAE was trained on.
     """
-    from validators.place_neighbours import same_place
-    from validators.places import UnknownPlace, named_place
+    from validators.places.neighbours import same_place
+    from validators.places.place import UnknownPlace, named_place
 
     model = _model(sae)
     if isinstance(model, Skipped):
@@ -133,8 +133,14 @@ def width_fits(sae: SaeSubject) -> Verdict:
 
     To mend it: correct the place, or name the base model that the SAE belongs to.
     """
-    from validators.place_neighbours import width_of
-    from validators.places import NoSuchPlace, UnknownPlace, columns_of, declared_place, named_place
+    from validators.places.neighbours import width_of
+    from validators.places.place import (
+        NoSuchPlace,
+        UnknownPlace,
+        columns_of,
+        declared_place,
+        named_place,
+    )
 
     model = _model(sae)
     if isinstance(model, Skipped):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from validators.check import Passed, Problem, Skipped, Verdict, sae_check
-from validators.hook_address import addresses_agree, layer_of
-from validators.hook_notation import read_lens_name, read_module_path
+from validators.places.address import addresses_agree, layer_of
+from validators.places.notation import read_lens_name, read_module_path
 from validators.report import Severity
-from validators.saelens_format import TRANSCODERS
+from validators.saelens.format import TRANSCODERS
 from validators.subjects import SaeSubject
 
 _LENS_EXAMPLE = "TransformerLens' name of the place, such as blocks.8.hook_resid_post"

@@ -8,8 +8,8 @@ from pathlib import Path
 from manifests.build_folder import SAE_CONFIG
 from manifests.errors import MissingExtra
 from validators.check import Passed, Problem, Verdict, sae_check
-from validators.config_after_loading import changes, same_dtype
-from validators.saelens_format import SHAPED_ARCHITECTURES
+from validators.saelens.config_after_loading import changes, same_dtype
+from validators.saelens.format import SHAPED_ARCHITECTURES
 from validators.subjects import SaeSubject
 
 _SHOWN = 6

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from validators.card_code import SaeLoad
 from validators.check import Passed, Problem, Skipped, Verdict, sae_check
-from validators.hub_loading import hub_loads
-from validators.loading_child import config_facts, tensor_digests
+from validators.readme.card_code import SaeLoad
+from validators.saelens.hub_loading import hub_loads
+from validators.saelens.loading_child import config_facts, tensor_digests
 from validators.subjects import SaeSubject
 
 # Advice on SAELens' own list of releases or on the base model, which no repository can act on.

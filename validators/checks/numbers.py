@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from manifests.errors import MissingExtra
 from validators.check import Passed, Problem, Skipped, Verdict, repository_check, sae_check
-from validators.evidence import NoEvidence
+from validators.evidence.evidence import NoEvidence
 from validators.report import Measurement
-from validators.saelens_format import TRANSCODERS
+from validators.saelens.format import TRANSCODERS
 from validators.subjects import RepositorySubject, SaeSubject
 
 # An SAE outside these bounds may be meant so; see N207 and N208.

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from validators.check import Passed, Problem, Verdict, repository_check
-from validators.printable import name_of
+from validators.presenting.printable import name_of
 from validators.published_secrets import secrets_in
-from validators.repository import Repository, UnreadableFile
+from validators.reading.repository import Repository, UnreadableFile
 from validators.subjects import RepositorySubject
 
 MAX_TEXT_BYTES = 1_000_000

@@ -5,9 +5,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from validators.card_code import Asked, card_code
 from validators.check import Passed, Problem, Skipped, Verdict, repository_check
-from validators.hub_loading import (
+from validators.reading.repository import UnreadableFile
+from validators.readme.card_code import Asked, card_code
+from validators.readme.snippet_runs import run_snippets
+from validators.readme.snippets import README
+from validators.saelens.format import TOPK
+from validators.saelens.hub_loading import (
     hub_loads,
     is_of_an_sae,
     loads_of_card,
@@ -15,10 +19,6 @@ from validators.hub_loading import (
     readable_card_code,
     served_repo_id,
 )
-from validators.repository import UnreadableFile
-from validators.saelens_format import TOPK
-from validators.snippet_runs import run_snippets
-from validators.snippets import README
 from validators.subjects import RepositorySubject
 
 _SHOWN = 5

@@ -8,7 +8,7 @@ import numpy as np
 
 from validators.check import Passed, Problem, Verdict, sae_check
 from validators.report import Severity
-from validators.saelens_format import AUTOENCODERS, SHAPED_ARCHITECTURES
+from validators.saelens.format import AUTOENCODERS, SHAPED_ARCHITECTURES
 from validators.subjects import SaeSubject
 
 WITH_ENCODER = tuple(sorted(set(SHAPED_ARCHITECTURES) - {"matching_pursuit"}))

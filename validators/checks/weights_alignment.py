@@ -17,7 +17,7 @@ from validators.metrics.latent_alignment import (
     best_match_share,
     misplaced,
 )
-from validators.saelens_format import AUTOENCODERS, SHAPED_ARCHITECTURES
+from validators.saelens.format import AUTOENCODERS, SHAPED_ARCHITECTURES
 from validators.subjects import SaeSubject
 
 _MIN_COSINE = 0.05

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from validators.check import Passed, Problem, Verdict, sae_check
-from validators.saelens_format import (
+from validators.reading.safetensors_header import FLOAT_DTYPES
+from validators.saelens.format import (
     SHAPED_ARCHITECTURES,
     canonical_dtype,
     expected_names,
     expected_shapes,
 )
-from validators.safetensors_header import FLOAT_DTYPES
 from validators.subjects import SaeSubject
 
 _SHOWN = 8

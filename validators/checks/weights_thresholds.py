@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from validators.check import Passed, Problem, Verdict, sae_check
 from validators.metrics.thresholds import MOVED_BY
 from validators.report import Severity
-from validators.saelens_format import JUMPRELU, TRAINING_ONLY_ARCHITECTURES
+from validators.saelens.format import JUMPRELU, TRAINING_ONLY_ARCHITECTURES
 from validators.subjects import SaeSubject
 
 # Where training starts in dictionary_learning and in SAELens; used where no record says it.

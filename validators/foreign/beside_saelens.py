@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from manifests.build_folder import SAE_CONFIG, SAE_WEIGHTS
 from validators.foreign.recognise import ForeignSae, recognise
-from validators.repository import Repository
+from validators.reading.repository import Repository
 
 
 def saelens_folders(repository: Repository, sae_folders: tuple[str, ...]) -> tuple[str, ...]:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from validators.repository import Repository, UnreadableFile
-from validators.safetensors_header import MalformedSafetensors
+from validators.reading.repository import Repository, UnreadableFile
+from validators.reading.safetensors_header import MalformedSafetensors
 
 # A release of hundreds of SAEs looks alike throughout: a few files tell what it is.
 MOST_READS = 64

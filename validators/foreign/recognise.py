@@ -12,7 +12,7 @@ from validators.foreign.listing import Listing
 from validators.foreign.openmoss import llama_scope, openmoss
 from validators.foreign.pickles import pickles
 from validators.foreign.sparsify import sparsify
-from validators.repository import Repository
+from validators.reading.repository import Repository
 
 __all__ = ["ForeignSae", "recognise"]
 

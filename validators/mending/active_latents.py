@@ -9,7 +9,7 @@ import numpy as np
 
 from manifests.recipe import TopkRecipe
 from validators.mending.draft import Context, Draft, with_keys, without_keys
-from validators.saelens_format import TOPK
+from validators.saelens.format import TOPK
 
 _INTEGER = re.compile(r"[0-9]{1,9}")
 

@@ -12,7 +12,7 @@ from validators.mending.from_gemma_scope import from_gemma_scope_1, from_gemma_s
 from validators.mending.from_openmoss import from_llama_scope, from_openmoss
 from validators.mending.from_sparsify import from_sparsify
 from validators.mending.from_state_dict import from_goodfire, from_qwen_scope, from_state_dict
-from validators.repository import Repository
+from validators.reading.repository import Repository
 
 __all__ = ["CONVERTERS", "Converted", "NotConverted", "convert"]
 

@@ -16,10 +16,10 @@ from validators.foreign.listing import is_pickle
 from validators.mending.draft import Array, Draft
 from validators.mending.nesting import FORMAT_VERSION
 from validators.mending.weights_file import stored_dtype
-from validators.pickled_weights import PickleRefused, tensors_of
-from validators.repository import Repository, UnreadableFile
-from validators.safetensors_header import FLOAT_DTYPES, MalformedSafetensors
-from validators.tensor_reader import UnreadableTensors, read_tensors
+from validators.reading.pickled_weights import PickleRefused, tensors_of
+from validators.reading.repository import Repository, UnreadableFile
+from validators.reading.safetensors_header import FLOAT_DTYPES, MalformedSafetensors
+from validators.reading.tensor_reader import UnreadableTensors, read_tensors
 
 # npz archives are inflated in memory; no SAE on a Hub is larger than this.
 _MOST_INFLATED_BYTES = 16_000_000_000

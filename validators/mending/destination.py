@@ -7,7 +7,7 @@ from pathlib import Path
 
 from manifests.build_folder import write_atomically
 from manifests.errors import UsageError
-from validators.repository import Repository, stays_inside
+from validators.reading.repository import Repository, stays_inside
 
 # Names that Windows gives to devices, whatever their ending.
 _DEVICES = frozenset(

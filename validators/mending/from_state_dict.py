@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from validators.mending.conversion_source import Converted, NotConverted, Source, Weights
-from validators.saelens_format import TENSOR_SHAPES
+from validators.saelens.format import TENSOR_SHAPES
 
 _QWEN = re.compile(r"-W(\d+)K-L0_(\d+)")
 _LAYER = re.compile(r"layer(\d+)|-l(\d+)\.")

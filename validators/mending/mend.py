@@ -17,9 +17,9 @@ from validators.mending.destination import Destination, need_empty_folder
 from validators.mending.draft import Context, Draft, Mend
 from validators.mending.steps import mend_draft
 from validators.mending.weights_file import WRITABLE, safetensors_content
-from validators.repository import Repository, UnreadableFile
-from validators.safetensors_header import FLOAT_DTYPES, MalformedSafetensors
-from validators.tensor_reader import UnreadableTensors, read_tensors
+from validators.reading.repository import Repository, UnreadableFile
+from validators.reading.safetensors_header import FLOAT_DTYPES, MalformedSafetensors
+from validators.reading.tensor_reader import UnreadableTensors, read_tensors
 
 __all__ = ["Mend", "Mended", "mend"]
 

@@ -10,10 +10,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from validators.config_values import nearest
 from validators.mending.draft import Context, Draft, with_keys
-from validators.saelens_config import ARCHITECTURE_KEYS, PLACE_KEYS, SHARED_KEYS, TRAINING_KEYS
-from validators.saelens_format import (
+from validators.saelens.config import ARCHITECTURE_KEYS, PLACE_KEYS, SHARED_KEYS, TRAINING_KEYS
+from validators.saelens.config_values import nearest
+from validators.saelens.format import (
     INFERENCE_ARCHITECTURES,
     SUPERSEDED_KEYS,
     TRAINING_ONLY_ARCHITECTURES,

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from validators.mending.draft import Array, Context, Draft, with_keys, without_keys
-from validators.saelens_format import AUTOENCODERS, TOPK
+from validators.saelens.format import AUTOENCODERS, TOPK
 
 # How far a norm may be from 1 by rounding alone: float32 training, and 8 bits of mantissa.
 _TOLERANCE = {"F64": 1e-4, "F32": 1e-3}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from validators.mending.draft import Context, Draft, with_keys
-from validators.saelens_format import DTYPES, canonical_dtype
-from validators.safetensors_header import FLOAT_DTYPES
+from validators.reading.safetensors_header import FLOAT_DTYPES
+from validators.saelens.format import DTYPES, canonical_dtype
 
 _BY_WIDTH = ("F64", "F32", "BF16", "F16")
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from validators.mending.draft import Array, Context, Draft, with_keys
-from validators.saelens_format import AUTOENCODERS
+from validators.saelens.format import AUTOENCODERS
 
 # An orientation is taken for the right one at this mean cosine of W_enc[:, i] and W_dec[i], while
 # the present one lies below what random directions give.

@@ -6,7 +6,7 @@ import numpy as np
 
 from validators.mending.draft import Context, Draft
 from validators.mending.norms import fold_decoder_norms, has_unit_norms, shapes_fit
-from validators.saelens_format import TENSOR_SHAPES, TRAINING_ONLY_ARCHITECTURES
+from validators.saelens.format import TENSOR_SHAPES, TRAINING_ONLY_ARCHITECTURES
 
 # exp(-30) is 1e-13: what lies lower is no logarithm of a threshold that training reaches.
 _LOWEST_LOGARITHM = -30.0

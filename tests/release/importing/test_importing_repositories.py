@@ -16,7 +16,7 @@ from release.importing.base_config import BaseModelFacts, base_model_facts
 from release.importing.findings import Finding
 from release.importing.stage import Imported, NothingToImport, import_repository
 from release.importing.survey import TooManySaes
-from validators.local_repository import LocalRepository
+from validators.reading.local_repository import LocalRepository
 
 ROOT = Path(__file__).resolve().parents[3]
 CONDITIONS = ("mixed", "deceptive_only", "honest_only")

@@ -15,8 +15,8 @@ from safetensors.numpy import save_file
 
 from manifests.progress import Silent
 from validators.claim import Claim
-from validators.local_repository import LocalRepository
 from validators.mending.mend import Mended, mend
+from validators.reading.local_repository import LocalRepository
 from validators.registry import checks_up_to
 from validators.runner import run_checks
 from validators.subjects import RepositorySubject

@@ -15,10 +15,10 @@ from manifests.errors import UsageError
 from manifests.progress import Silent
 from validators import mending
 from validators.claim import local_claim
-from validators.local_repository import LocalRepository
 from validators.mending.conversion import CONVERTERS
 from validators.mending.destination import Destination
 from validators.mending.mend import mend
+from validators.reading.local_repository import LocalRepository
 from validators.registry import all_checks
 
 SAE = "layer_1/sae"

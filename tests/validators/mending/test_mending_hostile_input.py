@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from manifests.progress import Silent
-from validators.local_repository import LocalRepository
 from validators.mending.mend import mend
-from validators.saelens_config import PLACE_KEYS, SHARED_KEYS
+from validators.reading.local_repository import LocalRepository
+from validators.saelens.config import PLACE_KEYS, SHARED_KEYS
 
 NAMES = (
     "W_enc", "W_dec", "b_enc", "b_dec", "threshold", "log_threshold", "topk_threshold", "k",
@@ -38,7 +38,7 @@ VALUES = st.recursive(
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.sampled_from(
         ["topk", "jumprelu", "gated", "TopK", "batchtopk", "relu", "float32", "fp32", "cuda",
-         "/home/a", "blocks.1.hook_resid_post", "model.layers.1", "4", "\ud800", "dataset-wise",
+         "/home/jane", "blocks.1.hook_resid_post", "model.layers.1", "4", "\ud800", "dataset-wise",
          "expected_average_only_in", "6.0.0", "AutoEncoderTopK", "JumpReluAutoEncoder"]
     ),
     lambda inner: st.lists(inner, max_size=2)

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from manifests.progress import Silent
-from validators.local_repository import LocalRepository
 from validators.mending.mend import mend
-from validators.saelens_format import INFERENCE_ARCHITECTURES
+from validators.reading.local_repository import LocalRepository
+from validators.saelens.format import INFERENCE_ARCHITECTURES
 
 pytestmark = pytest.mark.filterwarnings("ignore:decoder_init_norm:UserWarning")
 

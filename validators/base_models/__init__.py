@@ -1,0 +1,1 @@
+"""The frozen base model: found, loaded, run, and run with activations replaced."""

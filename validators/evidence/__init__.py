@@ -1,0 +1,1 @@
+"""The activations that SAEs are judged on, and where they come from."""

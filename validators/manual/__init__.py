@@ -1,0 +1,1 @@
+"""Every SAE architecture as formulas in NumPy, apart from SAELens, torch and the trainer."""

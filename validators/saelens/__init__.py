@@ -1,0 +1,1 @@
+"""What SAELens accepts on disk, and what it makes of it when it loads."""
