@@ -33,7 +33,15 @@ if TYPE_CHECKING:
 MARGIN = 0.02
 # An alternative that needs more latents than this times the declared setting's buys its gain.
 MAX_L0_RATIO = 1.1
+# A penalty on the latents' size makes an SAE reconstruct too little, and one that fires rarely may
+# gain from larger inputs: only a large gain says that the weights belong to another scale.
+SCALE_MARGIN = 0.1
+_SCALES = (0.25, 0.5, 0.67, 0.8, 0.9, 1.1, 1.25, 1.5, 2.0, 4.0)
+# What a constant added to every reconstruction may gain in a sound SAE.
+CORRECTION_MARGIN = 0.05
 MAX_VECTORS = 2_048
+
+_MARGINS = {"scale": SCALE_MARGIN, "size": SCALE_MARGIN, "bias": CORRECTION_MARGIN}
 
 Path = Callable[[Floats], tuple[Floats, Floats]]
 
@@ -48,6 +56,7 @@ class Tried:
         explained_variance: global, centred.
         l0: mean number of active latents.
         gain: explained variance above that of the declared setting.
+        margin: what the gain has to exceed.
     """
 
     name: str
@@ -55,11 +64,12 @@ class Tried:
     explained_variance: float
     l0: float
     gain: Difference
+    margin: float = MARGIN
 
     def beats(self, declared: Tried) -> bool:
         """Whether the declared setting is not the one that the weights were trained with."""
         return (
-            self.gain.value > MARGIN
+            self.gain.value > self.margin
             and self.gain.low > 0
             and self.l0 <= MAX_L0_RATIO * max(declared.l0, 1.0)
         )
@@ -89,7 +99,11 @@ def try_alternatives(sae: SaeSubject) -> Alternatives:
     sample = _bounded(sae.parent.evidence.sample(sae, train=False))
     fit = sae.parent.evidence.sample(sae, train=True).vectors
     squares = squares_about_mean(sample.vectors)
-    paths = {("", "declared"): _path(sae.cfg, sae.tensors), **_others(sae, fit)}
+    declared = _path(sae.cfg, sae.tensors)
+    paths = {("", "declared"): declared, **_others(sae, fit)}
+    fit_rows = fit[np.linspace(0, len(fit) - 1, min(len(fit), MAX_VECTORS)).astype(np.int64)]
+    if len(fit_rows) >= 2:
+        paths |= _corrected(declared, fit_rows)
     errors: dict[tuple[str, str], Floats] = {}
     l0: dict[tuple[str, str], float] = {}
     for key, path in paths.items():
@@ -106,7 +120,7 @@ def try_alternatives(sae: SaeSubject) -> Alternatives:
             (declared_errors, squares), (errors[key], squares), sample.groups
         )
         value = 1 - float(errors[key].sum() / squares.sum())
-        return Tried(name, kind, value, l0[key], gain)
+        return Tried(name, kind, value, l0[key], gain, _MARGINS.get(kind, MARGIN))
 
     found = []
     for key in errors:
@@ -169,7 +183,35 @@ def _others(sae: SaeSubject, fit: Floats) -> dict[tuple[str, str], Path | None]:
         scale = float(np.sqrt(fit.shape[1])) / mean_norm
         add("normalization", "normalize_activations expected_average_only_in, unfolded", {},
             scale=scale)  # fmt: skip
+    if cfg["normalize_activations"] == "none":
+        for factor in _SCALES:
+            add("scale", f"activations times {factor:g}", {}, scale=factor)
     return paths
+
+
+def _corrected(path: Path, fit: Floats) -> dict[tuple[str, str], Path | None]:
+    """The declared setting with a constant or a factor put right, as fitted on other vectors."""
+    _, x_hat = path(fit)
+    if not np.isfinite(x_hat).all():
+        return {}
+    constant = (fit - x_hat).mean(axis=0)
+    mean, mean_hat = fit.mean(axis=0), x_hat.mean(axis=0)
+    spread = float(((x_hat - mean_hat).astype(np.float64) ** 2).sum())
+    together = float(((x_hat - mean_hat).astype(np.float64) * (fit - mean)).sum())
+    factor = np.float32(together / spread if spread > 0 else 1.0)
+
+    def with_constant(x: Floats) -> tuple[Floats, Floats]:
+        latents, own = path(x)
+        return latents, own + constant
+
+    def with_factor(x: Floats) -> tuple[Floats, Floats]:
+        latents, own = path(x)
+        return latents, (own - mean_hat) * factor + mean_hat
+
+    return {
+        ("a constant added to every reconstruction", "bias"): with_constant,
+        (f"reconstructions times {factor:.3g} about their mean", "size"): with_factor,
+    }
 
 
 def _scaled(path: Path, scale: float) -> Path:

@@ -110,6 +110,22 @@ class RepositorySubject:
         return tuple(SaeSubject(self, sae_id) for sae_id in sae_ids)
 
     @cached_property
+    def repeated_weights(self) -> tuple[tuple[str, ...], ...]:
+        """Weight files of the same bytes, each group sorted; only where that is cheap to know."""
+        repository = self.repository
+        by_size: dict[int, list[str]] = {}
+        for sae in self.saes:
+            path = sae.path_of(SAE_WEIGHTS)
+            if path in repository.files:
+                by_size.setdefault(repository.files[path], []).append(path)
+        by_digest: dict[str, list[str]] = {}
+        for paths in by_size.values():
+            for path in paths if len(paths) > 1 else ():
+                if repository.is_local or repository.sha256_is_cheap(path):
+                    by_digest.setdefault(repository.sha256(path), []).append(path)
+        return tuple(tuple(sorted(paths)) for paths in by_digest.values() if len(paths) > 1)
+
+    @cached_property
     def training(self) -> TrainingRecord:
         """How the weights were made.
 

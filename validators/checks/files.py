@@ -143,6 +143,30 @@ def weights_are_not_pickled(subject: RepositorySubject) -> Verdict:
     )
 
 
+@sae_check("F012", "no other SAE has the same weights", tier="static", requires=("F004",))
+def weights_differ(sae: SaeSubject) -> Verdict:
+    """Two names for one file of weights: one of the SAEs was never released.
+
+    Training never gives the same bytes twice under two recipes, so somewhere a folder was copied or
+    a loop saved the wrong variable. Compared by SHA-256, of files of one size; where a Hub states
+    none, the file is left out.
+
+    Example: the folders of the conditions `mixed` and `deceptive_only` hold the same file.
+
+    To mend it: save the SAE that the name promises, or take the folder out.
+    """
+    own = sae.path_of(SAE_WEIGHTS)
+    same = next((paths for paths in sae.parent.repeated_weights if own in paths), ())
+    others = [path for path in same if path != own]
+    if not others:
+        return Passed()
+    return Problem(
+        f"the same bytes are in {_listed(others)}",
+        "weights of its own for each SAE",
+        "save the SAE that the name promises, or take the folder out",
+    )
+
+
 @repository_check("F007", "no file lies outside the repository", tier="static")
 def nothing_lies_outside(subject: RepositorySubject) -> Verdict:
     """A link that leads out of the folder would publish a file that nobody meant to publish.

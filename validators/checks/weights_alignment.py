@@ -29,6 +29,9 @@ _SAME = 1 - 1e-5
 _NEARLY_SAME = 0.999
 _MAX_NEARLY_SAME = 0.05
 _SHOWN = 5
+_MIN_ROWS = 16
+# Rounding of bfloat16 moves a norm by less.
+_ONE_NORM = 1e-3
 
 
 @sae_check(
@@ -152,6 +155,37 @@ def directions_differ(sae: SaeSubject) -> Verdict:
         "directions that differ",
         "leave the copies out, or say why they are there",
         "fail" if near >= len(decoder) / 2 else None,
+    )
+
+
+@sae_check(
+    "W112", "decoder rows are of one scale", tier="load", severity="warn",
+    requires=("W101",), architectures=AUTOENCODERS,
+)  # fmt: skip
+def norms_are_of_one_kind(sae: SaeSubject) -> Verdict:
+    """Rows of exactly two norms, and none between, are not what training leaves behind.
+
+    Where rows were brought to one norm, all are; where they were free, no two are alike. Part of
+    the rows at exactly twice the norm of the rest was scaled afterwards.
+
+    Example: 690 of 2304 rows have the norm 2, all others 1.
+
+    To mend it: bring all rows to one norm, and scale the encoder's columns against it.
+    """
+    norms = np.linalg.norm(sae.tensors["W_dec"].astype(np.float64), axis=1)
+    norms = np.sort(norms[norms > 0])
+    if len(norms) < _MIN_ROWS:
+        return Passed(f"{len(norms)} rows")
+    step = int(np.argmax(norms[1:] / norms[:-1])) + 1
+    low, high = norms[:step], norms[step:]
+    are_tight = all(part[-1] / part[0] < 1 + _ONE_NORM for part in (low, high))
+    if not are_tight or high[0] / low[-1] < 1 + 50 * _ONE_NORM or min(len(low), len(high)) < 2:
+        return Passed(f"norms from {norms[0]:.4g} to {norms[-1]:.4g}")
+    return Problem(
+        f"{len(low)} rows of W_dec have the norm {low[0]:.4g}, {len(high)} the norm {high[0]:.4g}, "
+        "none is between",
+        "one norm, or as many as there are rows",
+        "bring all rows to one norm and scale the encoder's columns against it",
     )
 
 

@@ -61,6 +61,8 @@ def make_a_growing_pursuit(d: Any) -> None:
 
 
 FAULTS = (
+    Fault("W112", "part_of_the_rows_twice_as_large",
+          tensor("topk", "W_dec", lambda t: torch.cat([t[:20] * 2, t[20:]])), TOPK),
     Fault("W001", "topk_with_threshold", lambda d: d.edit_weights(
         "topk", lambda t: t.update(threshold=torch.ones(64))), TOPK),
     Fault("W001", "gated_with_b_enc", lambda d: d.edit_weights(
