@@ -39,7 +39,7 @@ SCALE_MARGIN = 0.1
 _SCALES = (0.25, 0.5, 0.67, 0.8, 0.9, 1.1, 1.25, 1.5, 2.0, 4.0)
 # What a constant added to every reconstruction may gain in a sound SAE.
 CORRECTION_MARGIN = 0.05
-MAX_VECTORS = 2_048
+MAX_VECTORS = 512
 
 _MARGINS = {"scale": SCALE_MARGIN, "size": SCALE_MARGIN, "bias": CORRECTION_MARGIN}
 

@@ -51,8 +51,13 @@ def evaluate(sae: SaeSubject) -> Evaluation:
     sample = evidence.sample(sae, train=False)
     other = evidence.sample(sae, train=True)
     held_out, train = sample.vectors, other.vectors if evidence.knows_training else None
-    agreement = compare_paths(sae.saelens, sae.manual, held_out)
-    held_sums, held_counts = _run(sae, held_out)
+    held_sums, held_counts = ReconstructionSums(), LatentCounts(int(sae.saelens.cfg.d_sae))
+
+    def seen(x: Vectors, latents: Vectors, x_hat: Vectors) -> None:
+        held_sums.add(x, x_hat)
+        held_counts.add(latents)
+
+    agreement = compare_paths(sae.saelens, sae.manual, held_out, seen=seen)
     train_sums, train_counts = _run(sae, _none_of(held_out) if train is None else train)
 
     def held(compute: Callable[[], float], unit: str = "") -> Measurement:

@@ -25,7 +25,7 @@ _NORMALISED = Row("normalisation", "C008")
 _DTYPE = Row("dtype", "C009 W003 L101 L104")
 _LEAKS = Row("paths and device", "C012 C020 C022")
 _METADATA = Row("metadata", "C002 C011 C015 C024 H001 H002 H101 H103 L102")
-_SWITCHES = Row("switches of the config", "N204 N230 N231 N232", changes_function=True)
+_SWITCHES = Row("switches of the config", "N204 N230 N231 N232 N235 N236", changes_function=True)
 
 _TOPK = only("topk", "abstopk")
 
@@ -264,14 +264,14 @@ INJECTIONS: tuple[Injection, ...] = (
         "medium",
         sets(normalize_activations="layer_norm"),
         tier="activations",
-        codes="N204 N231",
+        codes="N204 N230 N231 N236",
     ),
     _NORMALISED(
         "constant_norm_rescale",
         "medium",
         sets(normalize_activations="constant_norm_rescale"),
         tier="activations",
-        codes="N204 N231",
+        codes="N204 N230 N231 N236",
     ),
     _NORMALISED(
         "expected_average_only_in",

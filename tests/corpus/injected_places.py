@@ -9,7 +9,7 @@ from release_copy import Cfg, ReleaseCopy, Target
 
 _NAMES = Row("hook names", "H001 H002 H003 H004 H005 H101 H102 L102")
 _MISSING = Row("hook does not exist", "C023 H001 H002 H003 H004 H101 H102 H201")
-_PLACE = Row("hook of another place", "C023 H003 H004 H102 N204")
+_PLACE = Row("hook of another place", "C023 H003 H004 H102 N204 N234")
 _FOLDER = Row("folder against config", "C005 C007 C023 F002 F003 H004")
 
 _KEYS = ("hook_name", "hf_hook_name")

@@ -9,8 +9,8 @@ from injection import Damage, edits
 from release_copy import Target, Tensors
 
 # Checks that look at values, and those that wrong values reach on activations.
-VALUES = "W104 W105 W106 W107 W108 W109 W110"
-BEHAVIOUR = "N202 N203 N204 N206 N207 N208 N209 N230 N231 N232"
+VALUES = "W104 W105 W106 W107 W108 W109 W110 W112"
+BEHAVIOUR = "N202 N203 N204 N206 N207 N208 N209 N230 N231 N232 N234 N235 N236"
 
 
 def _latent(where: str, target: Target) -> int:

@@ -8,6 +8,7 @@ the other: a tie. A tie says nothing about the SAE; any other difference does.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -55,13 +56,20 @@ class PathAgreement:
     n_left_out: int = 0
 
 
-def compare_paths(saelens: Any, manual: ManualSae, vectors: Floats) -> PathAgreement:
+def compare_paths(
+    saelens: Any,
+    manual: ManualSae,
+    vectors: Floats,
+    *,
+    seen: Callable[[Floats, Floats, Floats], None] | None = None,
+) -> PathAgreement:
     """Run both paths over the same vectors, 512 at a time.
 
     Args:
         saelens: the SAE as SAELens loaded it, in float32 on the CPU.
         manual: the same SAE by the formulas.
         vectors: activations [n, d_in]. For a temporal SAE each batch is one sequence.
+        seen: told of each batch what SAELens made of it: activations, latents, outputs.
     """
     latents, reconstructions = _Differences(), _Differences()
     n_active_differ = n_ties = n_left_out = 0
@@ -69,6 +77,8 @@ def compare_paths(saelens: Any, manual: ManualSae, vectors: Floats) -> PathAgree
     for start in range(0, len(vectors), BATCH):
         x = np.asarray(vectors[start : start + BATCH], dtype=np.float32)
         theirs, x_hat_theirs = run_saelens(saelens, x, manual.decodes_latents_alone)
+        if seen is not None:
+            seen(x, theirs, x_hat_theirs)
         # What is not finite is reported, so numpy need not warn of it.
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             ours, x_hat_ours = manual.run(x)
