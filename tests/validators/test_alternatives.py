@@ -10,12 +10,14 @@ import pytest
 from manifests.progress import Silent
 from validators.alternatives import Alternatives, Tried, try_alternatives
 from validators.check import Passed, Problem
-from validators.checks.alternatives import normalised_as_trained
+from validators.checks.alternatives import belongs_where_it_says, normalised_as_trained
 from validators.checks.model_level import model_keeps_working
 from validators.claim import local_claim
 from validators.evidence.evidence import Sample
 from validators.metrics.bootstrap import Difference
 from validators.options import ValidateOptions
+from validators.place_alternatives import TriedPlace
+from validators.places.place import Place
 from validators.reading.local_repository import LocalRepository
 from validators.report import Measurement
 from validators.subjects import RepositorySubject, SaeSubject
@@ -81,6 +83,78 @@ def test_weights_that_were_trained_on_scaled_activations_are_noticed(
     assert isinstance(verdict, Problem)
     assert "normalize_activations expected_average_only_in, unfolded: 0.9" in verdict.found
     assert isinstance(normalised_as_trained.ask(sae_of(good_subject, "topk")), Passed)
+
+
+class DisplacedAt:
+    """The evidence of another subject, where one place has a constant added to its activations."""
+
+    def __init__(self, evidence: Any, place: Place, declared: Place, by: float) -> None:
+        self._evidence, self._place, self._declared, self._by = evidence, place, declared, by
+        self.base = evidence.base
+        self.places = frozenset({declared})
+
+    def place_of(self, sae: SaeSubject) -> Place:
+        return self._declared
+
+    def read_elsewhere(self, places: frozenset[Place]) -> None:
+        self._evidence.read_elsewhere(places)
+
+    def sample_at(self, place: Place, sae: SaeSubject) -> Sample | None:
+        own = self._evidence.sample_at(place, sae)
+        if own is None or place != self._place:
+            return own
+        return Sample(own.vectors + np.float32(self._by), own.groups, own.outliers)
+
+
+@pytest.mark.parametrize(
+    ("declared", "fits"), [("model.layers.1", True), ("model.layers.0", False)]
+)
+def test_a_neighbouring_place_that_the_sae_was_trained_on_wins(
+    good_subject: RepositorySubject, declared: str, fits: bool
+) -> None:
+    # The activations of block 1 lie 50 away from those of block 0, and so does b_dec.
+    good_subject.evidence.read_elsewhere(frozenset({Place("model.layers.0")}))
+    other = RepositorySubject(good_subject.repository, good_subject.claim, progress=Silent())
+    evidence = DisplacedAt(good_subject.evidence, Place("model.layers.1"), Place(declared), by=50.0)
+    other.evidence = cast(Any, evidence)
+    sae = sae_of(other, "topk")
+    sae.tensors = {**sae.tensors, "b_dec": sae.tensors["b_dec"] + np.float32(50)}
+    verdict = belongs_where_it_says.ask(sae)
+    assert isinstance(verdict, Passed if fits else Problem), verdict
+    if isinstance(verdict, Problem):
+        assert verdict.found.startswith(
+            "it belongs to blocks.1.hook_resid_post (model.layers.1): explained variance 0.9"
+        )
+
+
+def tried_place(gain: float, low: float, there: float, here: float, drop: float) -> TriedPlace:
+    return TriedPlace(
+        name="next", place=Place("model.layers.1"), n=1_000, explained_variance=0.7,
+        declared=0.7 - gain, bias_share=there, declared_bias_share=here,
+        gain=Difference(gain, low, gain + 0.1), bias_drop=Difference(here - there, drop, 1.0),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("place", "wins"),
+    [
+        (tried_place(0.30, 0.2, there=0.001, here=0.20, drop=0.1), True),
+        # Not at home there: whatever it explains, it was not trained on it.
+        (tried_place(0.30, 0.2, there=0.050, here=0.20, drop=0.1), False),
+        # At home here as well, and gaining less than 0.1.
+        (tried_place(0.05, 0.01, there=0.001, here=0.005, drop=0.001), False),
+        (tried_place(0.15, 0.05, there=0.001, here=0.005, drop=0.001), True),
+        # A small gain that goes with a bias here.
+        (tried_place(0.01, 0.005, there=0.001, here=0.030, drop=0.010), True),
+        # Perhaps no gain at all.
+        (tried_place(0.15, -0.01, there=0.001, here=0.20, drop=0.1), False),
+    ],
+    ids=["elsewhere", "not at home", "both fit", "clear gain", "biased here", "not sure"],
+)
+def test_another_place_wins_where_the_sae_is_at_home_and_does_better(
+    place: TriedPlace, wins: bool
+) -> None:
+    assert place.wins == wins
 
 
 def tried(name: str, ev: float, l0: float, gain: float, low: float) -> Tried:

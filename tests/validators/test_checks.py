@@ -70,7 +70,7 @@ FAULTS: tuple[Fault, ...] = tuple(
 # faults of a manifest (M) have theirs in test_claim_checks.py.
 TESTED_APART = {"H100", "H202", "L103", "N201", "N211", "M001", "M002", "M201"}
 # Of the loss, the normalisation and the places, in test_alternatives.py and test_model_loss.py.
-TESTED_APART |= {"N220", "N231"}
+TESTED_APART |= {"N220", "N231", "N234"}
 # Loading from a Hub and running a card's code have theirs in test_loading_checks.py.
 TESTED_APART |= {"L104", "L110", "R101", "R102", "R103"}
 

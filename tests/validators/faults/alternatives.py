@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from faults.damage import GATED, JUMPRELU, TOPK, Damage, Fault, cfg, metadata, tensor
+from faults.damage import GATED, JUMPRELU, TOPK, Damage, Fault, cfg, tensor
 
 
 def unfold_decoder_norms(d: Any) -> None:
@@ -40,12 +40,6 @@ FAULTS = (
     Fault("N230", "b_dec_not_subtracted", cfg("gated", apply_b_dec_to_input=False), GATED),
     Fault("N230", "b_dec_not_subtracted", cfg("jumprelu", apply_b_dec_to_input=False), JUMPRELU),
     Fault("N232", "norms_not_folded", unfold_decoder_norms, TOPK),
-    Fault(
-        "N234",
-        "one_layer_early",
-        metadata("gated", hook_name="blocks.0.hook_resid_post", hf_hook_name="model.layers.0"),
-        GATED,
-    ),
     Fault("N235", "bias_zeroed", with_bias_of_decoder_only(0.0), TOPK),
     Fault("N235", "bias_of_another_place", with_bias_of_decoder_only(-1.0), TOPK),
     Fault("N236", "decoder_too_large", tensor("topk", "W_dec", lambda t: t * 2), TOPK),
