@@ -53,7 +53,8 @@ def command(
 
 def write_sae(folder: Path, **changes: Any) -> None:
     """A TopK SAE with random unit decoder rows; a key that is changed to None is left out."""
-    rows = np.random.default_rng(0).standard_normal((D_SAE, D_IN)).astype(np.float32)
+    seed = sum(folder.name.encode())
+    rows = np.random.default_rng(seed).standard_normal((D_SAE, D_IN)).astype(np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     tensors = {
         "W_enc": np.ascontiguousarray(rows.T),

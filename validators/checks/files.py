@@ -149,7 +149,7 @@ def weights_differ(sae: SaeSubject) -> Verdict:
 
     Training never gives the same bytes twice under two recipes, so somewhere a folder was copied or
     a loop saved the wrong variable. Compared by SHA-256, of files of one size; where a Hub states
-    none, the file is left out.
+    none, the file is left out. Of an SAE that no manifest names it is a warning.
 
     Example: the folders of the conditions `mixed` and `deceptive_only` hold the same file.
 
@@ -164,6 +164,7 @@ def weights_differ(sae: SaeSubject) -> Verdict:
         f"the same bytes are in {_listed(others)}",
         "weights of its own for each SAE",
         "save the SAE that the name promises, or take the folder out",
+        None if sae.spec else "warn",
     )
 
 

@@ -29,7 +29,7 @@ def only(name: str) -> Damage:
 FAULTS = (
     Fault("F012", "one_sae_under_two_names",
           lambda d: shutil.copytree(d.sae("topk"), d.root / "another_name"),
-          "another_name"),
+          "another_name", outcome="warned"),
     Fault("F001", "empty_repository", remove_everything),
     Fault("F001", "only_weights_of_other_names", only("model.safetensors")),
     Fault("F002", "missing_folder", lambda d: shutil.rmtree(d.sae("topk")), TOPK),
