@@ -35,7 +35,8 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     claim = local_claim(load_manifest(arguments.manifest)) if arguments.manifest else None
     options = ValidateOptions(base_model=arguments.base_model, text=arguments.text)
-    chosen = [one for one in ALL if arguments.only.lower() in one.label.lower()]
+    wanted = [text.lower() for text in arguments.only] or [""]
+    chosen = [one for one in ALL if any(text in one.label.lower() for text in wanted)]
     started = time.monotonic()
 
     def tell(result: Result) -> None:
@@ -49,6 +50,7 @@ def main() -> None:
         tier=arguments.tier,
         options=options,
         records=arguments.with_records,
+        every=arguments.every,
         progress=tell,
     ) as corpus:
         results = corpus.run(chosen, per_injection=arguments.per_injection)
@@ -92,7 +94,15 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--text", type=Path, help="a text to read activations on")
     parser.add_argument("--tier", choices=("static", "load", "activations"), default="load")
     parser.add_argument("--per-injection", type=int, default=2, help="SAEs to damage each way")
-    parser.add_argument("--only", default="", help="only injections whose name holds this")
+    parser.add_argument(
+        "--only",
+        nargs="*",
+        default=(),
+        help="only injections whose class or name holds one of these",
+    )
+    parser.add_argument(
+        "--every", type=int, default=1, help="read one in so many of the manifest's completions"
+    )
     parser.add_argument("--with-records", action="store_true", help="keep training.json's digests")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path, help="write every result there")

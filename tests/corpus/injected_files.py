@@ -13,7 +13,7 @@ from release_copy import CONFIG, WEIGHTS, ReleaseCopy, Target
 _KEYS = Row("tensor names", "W001 L101")
 _BROKEN = Row("damaged files", "F004 F005 L101 C001")
 _PICKLE = Row("pickled weights", "F001 F004 F005 F006 F010 F110")
-_FOLDERS = Row("folders missing or extra", "F001 F002 F003 F004 F005 F012")
+_FOLDERS = Row("folders missing or extra", "F001 F002 F003 F004 F005 F012 R002")
 _DUPLICATES = Row("one SAE twice", "F012")
 
 
