@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from manifests.errors import ReleaseError
 from manifests.hooks import hf_hook_name, lens_hook_name
 from manifests.model import Manifest, MatrixEntry, SaeMatrix
-from manifests.recipe import Architecture
+from manifests.sae_recipes import Architecture, SavedArchitecture, saved_architecture
 
 # Manifests come from strangers too, inside the repositories that they publish.
 MAX_SAES = 10_000
@@ -41,6 +41,11 @@ class SaeSpec:
     d_sae: int
     hook_name: str
     hf_hook_name: str
+
+    @property
+    def saved_architecture(self) -> SavedArchitecture:
+        """The `architecture` of cfg.json; another one than is trained for the BatchTopK family."""
+        return saved_architecture(self.architecture)
 
 
 def sae_specs(manifest: Manifest) -> tuple[SaeSpec, ...]:

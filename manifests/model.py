@@ -6,6 +6,7 @@ editors show. Counts, ids and hook names are not fields: they are derived (see `
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -23,7 +24,10 @@ from manifests.digests import json_sha256
 from manifests.facts import Accept, Citation, Claim, Reported, Resolution
 from manifests.fields import HttpsUrl, Identifier, RepoId, Strict, Text
 from manifests.hooks import HookSite
-from manifests.recipe import Architecture, Recipe
+from manifests.recipe import Recipe
+from manifests.sae_recipes import Architecture, MatryoshkaRecipe
+
+ComputeCapability = Annotated[str, StringConstraints(pattern=r"^\d+\.\d$")]
 
 
 class MatrixEntry(Strict):
@@ -59,7 +63,7 @@ class Machine(Strict):
 
     device: Text
     memory_gb: PositiveFloat | None = None
-    compute_capability: Annotated[str, StringConstraints(pattern=r"^\d+\.\d$")] | None = None
+    compute_capability: ComputeCapability | None = None
     system: Text | None = None
     software: Text | None = None
 
@@ -68,7 +72,17 @@ class Target(Strict):
     """The machine that `release retrain` plans for."""
 
     device: Literal["cpu", "cuda"] = "cpu"
-    memory_gb: PositiveFloat | None = Field(None, description="Budget that training keeps to.")
+    memory_gb: PositiveFloat | None = Field(
+        None,
+        description="Budget in 10^9 bytes that training keeps to: of the GPU, or of the process "
+        "on a CPU; null: what the device has.",
+    )
+    compute_capability: ComputeCapability | None = Field(
+        None, description="CUDA only; below 8.0 there is no bf16."
+    )
+    flavor: Identifier | None = Field(
+        None, description="Hugging Face Jobs' name of the machine, for `--engine hf-jobs`."
+    )
 
 
 class Hardware(Strict):
@@ -212,9 +226,7 @@ def _disagreements(manifest: Manifest) -> list[str]:
         except KeyError:
             problems.append(f"saes.architectures names {architecture}, which recipe lacks")
     d_sae = matrix.expansion * manifest.base_model.d_model
-    topk = manifest.recipe.topk
-    if topk is not None and topk.k >= d_sae:
-        problems.append(f"recipe.topk.k is {topk.k}, but there are only {d_sae} latents")
+    problems.extend(_too_many_latents(manifest, d_sae))
     names = [fact.name for fact in manifest.reported]
     for name in sorted({name for name in names if names.count(name) > 1}):
         problems.append(f"reported has the name {name!r} twice")
@@ -224,6 +236,21 @@ def _disagreements(manifest: Manifest) -> list[str]:
         if not _has_value(manifest, key)
     )
     return problems
+
+
+def _too_many_latents(manifest: Manifest, d_sae: int) -> Iterator[str]:
+    """Each k and inner width that the number of latents leaves no room for."""
+    recipe = manifest.recipe
+    parts = {"recipe": recipe} | {f"recipe.variants.{n}": v for n, v in recipe.variants.items()}
+    for where, part in parts.items():
+        for name in ("topk", "batchtopk", "matryoshka_batchtopk"):
+            own = getattr(part, name)
+            sizes = {} if own is None else {"k": own.k}
+            if isinstance(own, MatryoshkaRecipe):
+                sizes["widths"] = own.widths[-1]
+            for key, size in sizes.items():
+                if size >= d_sae:
+                    yield f"{where}.{name}.{key} is {size}, but there are only {d_sae} latents"
 
 
 def _has_value(manifest: Manifest, key: str) -> bool:

@@ -15,7 +15,7 @@ from manifests.claims import ClaimProblem, claim_holds
 from manifests.hooks import depth_percent
 from manifests.load import LoadedManifest, load_manifest
 from manifests.model import Manifest
-from manifests.recipe import JumpreluRecipe, ThresholdNotLearned
+from manifests.sae_recipes import JumpreluRecipe, ThresholdNotLearned
 from manifests.yaml_source import read_yaml
 
 ROOT = Path(__file__).parents[2]
@@ -381,7 +381,7 @@ def test_the_register_states_only_what_a_manifest_may() -> None:
 @pytest.mark.parametrize(
     ("recipe", "message"),
     [
-        ({"bandwidth": 0.05, "threshold_init": 0.02}, "needs target_l0, sparsity_coefficient"),
+        ({"bandwidth": 0.05, "threshold_init": 0.02}, "needs sparsity_coefficient, target_l0"),
         ({"threshold": "fixed_at_zero", "bandwidth": 0.05}, "has no bandwidth"),
         ({"threshold": "fixed_at_zero", "kernel": "gaussian"}, "has no kernel"),
         ({"threshold": "zero"}, "fixed_at_zero"),
