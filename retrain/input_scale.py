@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from manifests.errors import ReleaseError
+from retrain.vectors import Vectors
 
 
 class NoVariance(ReleaseError):
@@ -42,8 +43,8 @@ class InputScale:
         return self.scale * values
 
 
-def fit_input_scale(x: Tensor, kind: Literal["none", "unit_mean_norm"]) -> InputScale:
-    """The scaling that a recipe names, fitted on training vectors [vectors, d_in].
+def fit_input_scale(x: Vectors, kind: Literal["none", "unit_mean_norm"]) -> InputScale:
+    """The scaling that a recipe names, fitted on all training vectors.
 
     `unit_mean_norm`: centre = mean of x, scale = mean of ||x - centre|| over the vectors.
     `none`: the same centre, which is where b_dec starts, and scale 1. Sums are float64.
@@ -51,9 +52,14 @@ def fit_input_scale(x: Tensor, kind: Literal["none", "unit_mean_norm"]) -> Input
     Raises:
         NoVariance: every vector is the same.
     """
-    wide = x.to("cpu", torch.float64)
-    centre = wide.mean(dim=0)
-    mean_norm = float((wide - centre).norm(dim=1).mean())
+    total = torch.zeros(x.d_in, dtype=torch.float64)
+    for chunk in x.chunks():
+        total += chunk.to(torch.float64).sum(dim=0)
+    centre = total / len(x)
+    norms = torch.zeros((), dtype=torch.float64)
+    for chunk in x.chunks():
+        norms += (chunk.to(torch.float64) - centre).norm(dim=1).sum()
+    mean_norm = float(norms) / len(x)
     if not mean_norm > 0:
         raise NoVariance(
             f"the {len(x)} training vectors are all the same",

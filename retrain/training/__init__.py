@@ -1,0 +1,1 @@
+"""From vectors to trained SAEs: order of the batches, optimiser, steps, checkpoints."""
