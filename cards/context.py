@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cards.architectures import ARCHITECTURES, ArchitectureFacts
+from cards.architectures import ArchitectureFacts, kinds_of
 from cards.claims import HeldClaim, held_claims
 from cards.data_facts import DataFacts, data_facts
 from cards.escaping import Markdown
@@ -36,11 +36,12 @@ class LayerFacts:
 
 @dataclass(frozen=True)
 class Contents:
-    """How many SAEs there are and of which kinds."""
+    """How many SAEs there are and of which kinds; `l0_meanings` by the kinds that share one."""
 
     n_saes: int
     layers: tuple[LayerFacts, ...]
     architectures: tuple[ArchitectureFacts, ...]
+    l0_meanings: tuple[tuple[str, Markdown], ...]
     variants: tuple[str, ...]
     d_in: int
     d_sae: int
@@ -112,7 +113,7 @@ def _contents(sources: Sources) -> Contents:
     specs, manifest = sources.loaded.saes, sources.loaded.manifest
     base_model = manifest.base_model
     layers = sorted({spec.layer for spec in specs})
-    architectures = {spec.architecture for spec in specs}
+    kinds = kinds_of(manifest, specs)
     return Contents(
         n_saes=len(specs),
         layers=tuple(
@@ -125,8 +126,10 @@ def _contents(sources: Sources) -> Contents:
             )
             for layer in layers
         ),
-        architectures=tuple(
-            facts for name, facts in ARCHITECTURES.items() if name in architectures
+        architectures=kinds,
+        l0_meanings=tuple(
+            (", ".join(kind.label for kind in kinds if kind.l0 == meaning), meaning)
+            for meaning in dict.fromkeys(kind.l0 for kind in kinds)
         ),
         variants=tuple(sorted({spec.variant for spec in specs if spec.variant})),
         d_in=base_model.d_model,

@@ -1,13 +1,14 @@
-"""The card's section on data and labels: what the completions are, how many, how split."""
+"""The card's section on data and labels: what the SAEs were trained on, how much, how split."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from cards import numbers
 from cards.escaping import Markdown
 from cards.sources import Sources
-from manifests.data import Pooling, Scenario
+from manifests.data import PlainText, Pooling, Scenario
 
 
 @dataclass(frozen=True)
@@ -36,13 +37,21 @@ class SamplingFacts:
 
 @dataclass(frozen=True)
 class DataFacts:
-    """The data set and its labels; the three texts are the manifest's."""
+    """The data and its labels; the three texts are the manifest's.
 
-    file: str
+    `name` is the file's path, or the data set on the Hub; `text` says how plain text is read, and
+    is None where the data is completions.
+    """
+
+    name: str
+    is_on_the_hub: bool
     sha256: str
     description: str
-    label_rule: str
+    label_rule: str | None
     label_precision: str
+    text: PlainText | None
+    units: Literal["completions", "documents"]
+    vector_of: Literal["completion", "token"]
     pooling: Pooling
     held_out_share: Markdown
     held_out_seed: int
@@ -56,11 +65,15 @@ def data_facts(sources: Sources) -> DataFacts:
     at_hand = data.at_hand()
     conditions = sorted({spec.condition for spec in specs})
     return DataFacts(
-        file=at_hand.file,
+        name=at_hand.file,
+        is_on_the_hub=data.file is None,
         sha256=at_hand.sha256,
         description=data.description,
         label_rule=data.label_rule,
         label_precision=data.label_precision or "Nobody read a sample of the labels by hand.",
+        text=data.text,
+        units="documents" if data.text else "completions",
+        vector_of="token" if at_hand.pooling == "every_token" else "completion",
         pooling=at_hand.pooling,
         held_out_share=numbers.share(at_hand.held_out.fraction),
         held_out_seed=at_hand.held_out.seed,

@@ -50,14 +50,16 @@ def _results(sources: Sources) -> list[EvalResult]:
         f"held-out explained variance, lowest of {len(values)} SAEs": min(values),
         f"held-out explained variance, highest of {len(values)} SAEs": max(values),
     }
+    data = sources.loaded.manifest.data
+    kind = "documents" if data.text else "completions"
     return [
         EvalResult(
             task_type="activation-reconstruction",
             task_name="Reconstruction of residual-stream activations",
-            dataset_type="labelled-completions",
-            dataset_name=f"Held-out completions of {sources.loaded.manifest.data.file}",
+            dataset_type="text" if data.text else "labelled-completions",
+            dataset_name=f"Held-out {kind} of {data.at_hand().file}",
             dataset_split="held_out",
-            dataset_revision=sources.loaded.manifest.data.sha256,
+            dataset_revision=data.sha256,
             metric_type="explained_variance",
             metric_name=name,
             metric_value=round(value, 3),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cards import numbers
+from cards.architectures import thresholds_of
 from cards.escaping import Markdown
 from cards.metrics import DEAD_FRACTION, MAIN_TABLE, THRESHOLD_MOVED, measurement
 from cards.sources import Sources
@@ -72,6 +73,15 @@ class AcceptedFailure:
 
 
 @dataclass(frozen=True)
+class Replaced:
+    """Something that training took in the place of what the manifest names."""
+
+    what: str
+    stated: str
+    used: str
+
+
+@dataclass(frozen=True)
 class Limitations:
     """What the card lists under limitations; an empty tuple leaves its item out."""
 
@@ -85,6 +95,7 @@ class Limitations:
     checks_with_findings: tuple[CheckFindings, ...]
     n_checks_passed: int
     package: PackagedWeights | None
+    replaced: tuple[Replaced, ...]
 
 
 def limitations(sources: Sources) -> Limitations:
@@ -106,6 +117,18 @@ def limitations(sources: Sources) -> Limitations:
         checks_with_findings=_checks_with_findings(sources.checks.outcomes),
         n_checks_passed=sources.checks.count("passed"),
         package=manifest.base_model.package,
+        replaced=_replaced(sources),
+    )
+
+
+def _replaced(sources: Sources) -> tuple[Replaced, ...]:
+    """What `--base-model` and `--data` put in place of the manifest's."""
+    substituted = sources.training.substituted
+    if substituted is None:
+        return ()
+    parts = (("base model", substituted.base_model), ("data", substituted.data))
+    return tuple(
+        Replaced(what, part.stated or "none", part.used) for what, part in parts if part is not None
     )
 
 
@@ -153,7 +176,8 @@ def _few_vectors(sources: Sources, d_sae: int) -> tuple[FewVectors, ...]:
 def _not_measured(sources: Sources) -> tuple[NotMeasured, ...]:
     found = []
     for spec in sources.loaded.saes:
-        thresholds = (THRESHOLD_MOVED,) if spec.architecture == "jumprelu" else ()
+        learned = thresholds_of(sources.loaded.manifest, spec) == "learned"
+        thresholds = (THRESHOLD_MOVED,) if learned else ()
         for metric in (*MAIN_TABLE, *thresholds):
             measured = measurement(sources.report, spec.sae_id, metric)
             if measured.reason is not None:

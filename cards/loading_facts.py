@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from cards.escaping import Markdown
 from cards.sources import Sources
 from manifests.base_model import Precision
-from manifests.data import Pooling
-from manifests.recipe import Architecture
+from manifests.data import PlainText, Pooling
+from manifests.sae_recipes import SavedArchitecture
 
 TORCH_DTYPES = {"fp32": "torch.float32", "fp16": "torch.float16", "bf16": "torch.bfloat16"}
 _EXAMPLE_PROMPT = "What is the capital of France?"
@@ -16,16 +16,21 @@ _EXAMPLE_PROMPT = "What is the capital of France?"
 
 @dataclass(frozen=True)
 class LoadingFacts:
-    """The values that are written into the examples; `dtype` is an expression of torch."""
+    """The values that are written into the examples.
+
+    `architectures` are those of cfg.json, `dtype` is an expression of torch; `text` is None where
+    the SAEs belong to completions.
+    """
 
     repo_id: str
     sae_id: str
-    architectures: tuple[Architecture, ...]
+    architectures: tuple[SavedArchitecture, ...]
     base_model_id: str
     base_model_revision: str | None
     precision: Precision
     dtype: Markdown
     pooling: Pooling
+    text: PlainText | None
     prompt: str
     opening: str
 
@@ -38,12 +43,13 @@ def loading_facts(sources: Sources) -> LoadingFacts:
     return LoadingFacts(
         repo_id=manifest.repo_id,
         sae_id=sources.loaded.saes[0].sae_id,
-        architectures=tuple(sorted({spec.architecture for spec in sources.loaded.saes})),
+        architectures=tuple(sorted({spec.saved_architecture for spec in sources.loaded.saes})),
         base_model_id=manifest.base_model.id,
         base_model_revision=manifest.base_model.revision,
         precision=sources.training.base_model.precision,
         dtype=Markdown(TORCH_DTYPES[sources.training.base_model.precision.compute]),
         pooling=manifest.data.at_hand().pooling,
+        text=manifest.data.text,
         prompt=scenario.prompt if scenario else _EXAMPLE_PROMPT,
         opening=scenario.opening if scenario else "",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cards import numbers
+from cards.architectures import facts_of, thresholds_of
 from cards.escaping import Markdown
 from cards.metrics import (
     DEAD_FRACTION,
@@ -28,9 +29,13 @@ from validators.metrics.thresholds import MOVED_BY
 
 @dataclass(frozen=True)
 class ResultRow:
-    """One SAE's measurements as printed; `n` is the number of held-out vectors they rest on."""
+    """One SAE's measurements as printed; `n` is the number of held-out vectors they rest on.
+
+    `is_relu`: it is a ReLU SAE in a JumpReLU file, and the table says so.
+    """
 
     sae_id: str
+    is_relu: bool
     n: Markdown
     explained_variance: Markdown
     pca_explained_variance: Markdown
@@ -63,6 +68,7 @@ class Results:
     above_pca: tuple[str, ...]
     not_above_pca: tuple[str, ...]
     not_compared_with_pca: tuple[str, ...]
+    relu: tuple[str, ...]
     environment: tuple[tuple[str, str], ...]
 
 
@@ -78,13 +84,14 @@ def results(sources: Sources) -> Results:
         thresholds=tuple(
             _threshold_row(sources, spec)
             for spec in sources.loaded.saes
-            if spec.architecture == "jumprelu"
+            if thresholds_of(sources.loaded.manifest, spec) == "learned"
         ),
         pca_rank=PCA_RANK,
         threshold_moved_by=numbers.share(MOVED_BY),
         above_pca=tuple(row.sae_id for row in rows if row.above_pca is True),
         not_above_pca=tuple(row.sae_id for row in rows if row.above_pca is False),
         not_compared_with_pca=tuple(row.sae_id for row in rows if row.above_pca is None),
+        relu=tuple(row.sae_id for row in rows if row.is_relu),
         environment=tuple(
             (name, value)
             for name, value in sorted(sources.measurements.environment.items())
@@ -105,6 +112,7 @@ def _row(sources: Sources, spec: SaeSpec) -> ResultRow:
 
     return ResultRow(
         sae_id=spec.sae_id,
+        is_relu=facts_of(sources.loaded.manifest, spec).is_relu,
         n=numbers.count(explained.n),
         explained_variance=cell(EXPLAINED_VARIANCE),
         pca_explained_variance=cell(PCA_EXPLAINED_VARIANCE),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cards.architectures import thresholds_of
 from cards.sources import Sources
 from manifests.build_folder import SAE_CONFIG, SAE_WEIGHTS
 from manifests.hooks import depth_percent
@@ -46,6 +47,8 @@ def _entry(sources: Sources, spec: SaeSpec) -> dict[str, Any]:
     return {
         "sae_id": spec.sae_id,
         "architecture": spec.architecture,
+        "saved_architecture": spec.saved_architecture,
+        "thresholds": thresholds_of(sources.loaded.manifest, spec),
         "layer": spec.layer,
         "depth_percent": round(
             depth_percent(spec.layer, sources.loaded.manifest.base_model.n_layers), 1

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cards import numbers
-from cards.architectures import ARCHITECTURES
+from cards.architectures import ARCHITECTURES, facts_of
 from cards.escaping import Markdown
 from cards.sources import Sources
 from manifests.base_model import Precision
@@ -14,9 +14,13 @@ from manifests.base_model import Precision
 
 @dataclass(frozen=True)
 class RecipeFacts:
-    """The settings of one architecture, as (name in the manifest, value)."""
+    """The settings of one architecture, as (name in the manifest, value).
+
+    `variant` is empty for the plain recipe.
+    """
 
     label: str
+    variant: str
     settings: tuple[tuple[str, Markdown], ...]
 
 
@@ -47,6 +51,7 @@ class TrainingFacts:
     environment: tuple[tuple[str, str], ...]
     duration: Markdown
     recipes: tuple[RecipeFacts, ...]
+    schedule: tuple[tuple[str, Markdown], ...]
     rows: tuple[TrainedRow, ...]
 
 
@@ -64,6 +69,7 @@ def training_facts(sources: Sources) -> TrainingFacts:
         ),
         duration=numbers.duration(training.seconds_total),
         recipes=_recipes(sources),
+        schedule=_schedule(sources),
         rows=tuple(_row(sources, spec.sae_id) for spec in sources.loaded.saes),
     )
 
@@ -77,23 +83,40 @@ def precision_text(precision: Precision) -> str:
 
 
 def _recipes(sources: Sources) -> tuple[RecipeFacts, ...]:
-    recipe = sources.loaded.manifest.recipe
-    used = {spec.architecture for spec in sources.loaded.saes}
+    """Each recipe that an SAE was trained by, plain ones first."""
+    manifest, specs = sources.loaded.manifest, sources.loaded.saes
     facts = []
-    for name, architecture in ARCHITECTURES.items():
-        settings = getattr(recipe, name)
-        if name in used and settings is not None:
-            values = settings.model_dump(mode="json", exclude_none=True)
+    for variant in sorted({spec.variant for spec in specs}):
+        of_variant = [spec for spec in specs if spec.variant == variant]
+        for name in ARCHITECTURES:
+            spec = next((spec for spec in of_variant if spec.architecture == name), None)
+            if spec is None:
+                continue
+            values = manifest.recipe.of(name, variant).model_dump(mode="json", exclude_none=True)
             facts.append(
                 RecipeFacts(
-                    label=architecture.label,
+                    label=facts_of(manifest, spec).label,
+                    variant=variant,
                     settings=tuple((key, _setting(value)) for key, value in values.items()),
                 )
             )
     return tuple(facts)
 
 
-def _setting(value: int | float | str) -> Markdown:
+def _schedule(sources: Sources) -> tuple[tuple[str, Markdown], ...]:
+    """The shares of the steps that are not trained at the full rate or weight."""
+    recipe = sources.loaded.manifest.recipe
+    shares = (
+        ("warmup", recipe.warmup),
+        ("decay", recipe.decay),
+        ("sparsity_warmup", recipe.sparsity_warmup),
+    )
+    return tuple((name, numbers.setting(share)) for name, share in shares if share)
+
+
+def _setting(value: float | str | list[int]) -> Markdown:
+    if isinstance(value, list):
+        return Markdown(", ".join(str(each) for each in value))
     # The strings of a recipe are choices that the manifest's model lists.
     return Markdown(value) if isinstance(value, str) else numbers.setting(value)
 

@@ -6,9 +6,12 @@ from collections.abc import Iterable
 
 from rich.table import Table
 
+from cards.architectures import thresholds_of
 from manifests.collection import LoadedCollection
 from manifests.hooks import depth_percent
 from manifests.load import LoadedManifest
+from manifests.matrix import SaeSpec
+from manifests.model import Manifest
 from release.resolved_view import resolved_values
 
 
@@ -58,15 +61,21 @@ def overview_table(loaded: Iterable[LoadedManifest]) -> Table:
 def summary_sentence(loaded: LoadedManifest) -> str:
     """How many SAEs the manifest describes, and how that number comes about."""
     layers = sorted({spec.layer for spec in loaded.saes})
-    kinds = sorted(
-        {spec.architecture + (f" {spec.variant}" if spec.variant else "") for spec in loaded.saes}
-    )
+    kinds = sorted({_kind(loaded.manifest, spec) for spec in loaded.saes})
     conditions = sorted({spec.condition for spec in loaded.saes})
     return (
         f"{loaded.manifest.repo_id}: {len(loaded.saes)} SAEs "
         f"({len(layers)} layers, {', '.join(kinds)}, {', '.join(conditions)}); "
         f"manifest {loaded.digest[:12]}."
     )
+
+
+def _kind(manifest: Manifest, spec: SaeSpec) -> str:
+    """Architecture and variant; JumpReLU with thresholds of 0 is named for what it is."""
+    words = [spec.architecture, spec.variant]
+    if thresholds_of(manifest, spec) == "fixed_at_zero":
+        words.append("with thresholds fixed at zero")
+    return " ".join(filter(None, words))
 
 
 def members_table(loaded: LoadedCollection) -> Table:

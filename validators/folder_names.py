@@ -18,6 +18,7 @@ _WORDS: dict[str, tuple[str, ...]] = {
     "jumprelu": ("jumprelu", "jumprelu_transcoder", "jumprelu_skip_transcoder"),
     "matchingpursuit": ("matching_pursuit",),
     "matryoshka": ("jumprelu", "matryoshka_batchtopk", "topk", "standard"),
+    "matryoshkabatchtopk": ("jumprelu", "matryoshka_batchtopk", "topk"),
     "relu": ("standard", "transcoder", "skip_transcoder"),
     "standard": ("standard",),
     "topk": ("topk", "abstopk"),
@@ -25,7 +26,7 @@ _WORDS: dict[str, tuple[str, ...]] = {
 }
 _ARCHITECTURE = re.compile(
     _START + r"(abs[_-]?topk|batch[_-]?top[_-]?k|gated|jump[_-]?relu|matching[_-]?pursuit|"
-    r"matryoshka|relu|standard|top[_-]?k|vanilla)\d{0,5}" + _END,
+    r"matryoshka(?:[_-]?batch[_-]?top[_-]?k)?|relu|standard|top[_-]?k|vanilla)\d{0,5}" + _END,
     re.IGNORECASE,
 )
 _LAYERS = (

@@ -31,6 +31,8 @@ _CONDITION_COUNT = re.compile(
 # not once for every bracket before it.
 _LINK = re.compile(r"\[([^\[\]]{0,300})\]\([^()]{0,500}\)")
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
+_BATCHTOPK = re.compile(r"\bbatch[ _-]?top[ _-]?k\b")
+_MATRYOSHKA = re.compile(r"\bmatryoshka(?:[ _-]batchtopk)?\b")
 _LABELS = {"epochs": "epochs", "batch size": "batch_size", "learning rate": "learning_rate"}
 
 
@@ -156,8 +158,10 @@ def _lists(bullets: Iterable[str]) -> dict[str, set[Any]]:
         if "layer" in lower:
             found["layers"] |= {int(each["layer"]) for each in _LAYER.finditer(plain)}
         if "architecture" in lower:
+            joined = _BATCHTOPK.sub("batchtopk", lower)
+            joined = _MATRYOSHKA.sub("matryoshka_batchtopk", joined)
             found["architectures"] |= {
-                name for name in ARCHITECTURES if re.search(rf"\b{name}\b", lower)
+                name for name in ARCHITECTURES if re.search(rf"\b{name}\b", joined)
             }
             found["k"] |= {int(n) for n in re.findall(r"\bk\s*=\s*([0-9]{1,6})\b", lower)}
         for name in ("d_in", "d_sae"):

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Any
 
 from manifests.hooks import BLOCKS_PATH
+from manifests.sae_recipes import saved_architecture
 from release.importing.card import README, CardFacts
 from release.importing.configs import ConfigFacts
 from release.importing.findings import Finding
@@ -16,6 +17,7 @@ from release.importing.survey import FoundSae
 from validators.saelens.format import TENSOR_SHAPES
 
 _SITE = "resid_post"
+_SAVED = tuple(dict.fromkeys(saved_architecture(name) for name in ARCHITECTURES))
 
 
 def compare_saes(saes: Mapping[str, FoundSae], cells: Mapping[str, Cell]) -> Iterator[Finding]:
@@ -42,7 +44,12 @@ def compare_card(
             )
     found = set(cells.values())
     yield from _card_set("layers", card.layers, {cell.layer for cell in found})
-    yield from _card_set("architectures", card.architectures, {c.architecture for c in found})
+    real = {cell.architecture for cell in found}
+    # A card may go by the name in cfg.json; `standard` is said of much else.
+    stated_ones = card.architectures - ({"standard"} - real)
+    as_stated = {a if a in stated_ones else saved_architecture(a) for a in real}
+    if not {*real, *as_stated} >= stated_ones >= as_stated:
+        yield from _card_set("architectures", stated_ones, real)
     configs = [sae.config for sae in saes.values() if sae.config is not None]
     headers = [sae.header for sae in saes.values() if sae.header is not None]
     for name in ("d_in", "d_sae"):
@@ -70,12 +77,12 @@ def _config_alone(name: str, config: ConfigFacts) -> Iterator[Finding]:
         )
     if config.architecture is None:
         yield Finding("fail", name, "cfg.json states no architecture", "one SAELens can open")
-    elif config.architecture not in ARCHITECTURES:
+    elif config.architecture not in _SAVED:
         yield Finding(
             "fail",
             name,
             f"cfg.json says architecture {config.architecture!r}",
-            f"one of {', '.join(ARCHITECTURES)}",
+            f"one of {', '.join(_SAVED)}",
         )
     if config.architecture == "topk" and config.k is None:
         instead = f", but {config.misnamed_k}" if config.misnamed_k else ""
@@ -111,7 +118,7 @@ def _config_alone(name: str, config: ConfigFacts) -> Iterator[Finding]:
 
 def _config_and_name(name: str, config: ConfigFacts, cell: Cell) -> Iterator[Finding]:
     for what, stated, named in (
-        ("architecture", config.architecture, cell.architecture),
+        ("architecture", config.claims, cell.architecture),
         ("layer", config.layer, cell.layer),
         ("condition", config.condition, cell.condition),
     ):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from release.importing.names import TRAINED_ONLY
 from release.importing.printable import one_line
 from validators.saelens.format import canonical_dtype
 
@@ -20,6 +21,8 @@ _ANY_LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(?P<layer>[0-9]{1,4})(?:\
 _LAYER_KEYS = ("hook_layer", "hook_point_layer", "layer")
 _CONDITION_KEYS = ("training_condition", "condition")
 _MODEL_KEYS = ("model_name", "base_model", "hf_model_name")
+# More inner dictionaries than anybody nests.
+MAX_WIDTHS = 100
 _MISNAMED_K = ("top_k", "activation_k", "num_active")
 
 
@@ -40,10 +43,17 @@ class HookStatement:
 
 @dataclass(frozen=True)
 class ConfigFacts:
-    """The facts of one cfg.json; None where it states none, or states no such value."""
+    """The facts of one cfg.json; None where it states none, or states no such value.
+
+    `trained_as` is `metadata.training_architecture`, and the fields after it are of its details.
+    """
 
     is_nested: bool
     architecture: str | None
+    trained_as: str | None
+    trained_k: int | None
+    trained_widths: tuple[int, ...]
+    threshold_is_fixed: bool
     d_in: int | None
     d_sae: int | None
     k: int | None
@@ -53,6 +63,13 @@ class ConfigFacts:
     layer_key: int | None
     condition: str | None
     base_model: str | None
+
+    @property
+    def claims(self) -> str | None:
+        """The architecture in a manifest's words: the trained one, where only that tells it."""
+        if self.architecture == "jumprelu" and self.trained_as in TRAINED_ONLY:
+            return self.trained_as
+        return self.architecture
 
     @property
     def layer(self) -> int | None:
@@ -71,9 +88,15 @@ def config_facts(cfg: Mapping[str, Any]) -> ConfigFacts:
     elsewhere = [f"activation_fn_kwargs.{key}" for key in ("k", *_MISNAMED_K) if key in kwargs]
     elsewhere += [key for key in _MISNAMED_K if key in cfg]
     dtype = _text(cfg.get("dtype"))
+    details = nested.get("training_architecture_details")
+    details = details if isinstance(details, dict) else {}
     return ConfigFacts(
         is_nested=isinstance(metadata, dict),
         architecture=_text(cfg.get("architecture")),
+        trained_as=_text(nested.get("training_architecture")),
+        trained_k=_first(_size, (details, nested), ("k",)),
+        trained_widths=_first(_sizes, (details,), ("widths", "matryoshka_widths")) or (),
+        threshold_is_fixed=details.get("threshold") == "fixed_at_zero",
         d_in=_size(cfg.get("d_in")),
         d_sae=_size(cfg.get("d_sae")),
         k=k,
@@ -119,6 +142,14 @@ def _size(value: Any) -> int | None:
     """A positive whole number that JSON wrote as one."""
     is_size = isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1 << 40
     return value if is_size else None
+
+
+def _sizes(value: Any) -> tuple[int, ...] | None:
+    """A list of few positive whole numbers."""
+    if not isinstance(value, list) or not 0 < len(value) <= MAX_WIDTHS:
+        return None
+    sizes = tuple(size for each in value if (size := _size(each)) is not None)
+    return sizes if len(sizes) == len(value) else None
 
 
 def _layer(value: Any) -> int | None:

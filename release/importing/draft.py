@@ -10,11 +10,12 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from manifests.fields import Identifier, RepoId
+from manifests.sae_recipes import Architecture
 from release.importing.base_config import BaseModelFacts
 from release.importing.card import CardFacts
 from release.importing.comparison import commonest
 from release.importing.matrix import AXES, Box, RecoveredMatrix, in_order
-from release.importing.names import ARCHITECTURES, Cell
+from release.importing.names import ARCHITECTURES, TRAINED_ONLY, Cell
 from release.importing.survey import FoundSae
 from release.importing.yaml_text import Entries, Entry
 
@@ -174,12 +175,30 @@ def _recipe(facts: Facts) -> Entries:
     return tuple(entries)
 
 
-def _architecture(facts: Facts, architecture: str) -> Entries:
+def _architecture(facts: Facts, architecture: Architecture) -> Entries:
+    configs = [
+        sae.config
+        for name, sae in facts.saes.items()
+        if sae.config is not None
+        and name in facts.cells
+        and facts.cells[name].architecture == architecture
+    ]
     if architecture == "topk":
         k = commonest(facts.config_values("k")) or _only(facts.card.k)
         return (_known("k", k),)
-    if architecture == "gated":
+    if architecture in TRAINED_ONLY:
+        known = [config.trained_k for config in configs if config.trained_k is not None]
+        entries = [_known("k", commonest(known))]
+        if architecture == "matryoshka_batchtopk":
+            widths = commonest([config.trained_widths for config in configs])
+            # SAELens counts the whole dictionary as the last of them.
+            inner = [width for width in widths or () if width != facts.size("d_sae")]
+            entries.append(_known("widths", inner or None, if_not="of the inner dictionaries"))
+        return tuple(entries)
+    if architecture in ("gated", "standard"):
         return (_known("l1_coefficient", None),)
+    if configs and all(config.threshold_is_fixed for config in configs):
+        return (Entry("threshold", "fixed_at_zero", "by cfg.json"),)
     why = "or `threshold: fixed_at_zero` in place of these four"
     return tuple(
         _known(key, None, if_not=why if key == _JUMPRELU_KEYS[0] else None)

@@ -12,9 +12,20 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from manifests.recipe import Architecture
+from manifests.sae_recipes import Architecture
 
-ARCHITECTURES: tuple[Architecture, ...] = ("topk", "jumprelu", "gated")
+ARCHITECTURES: tuple[Architecture, ...] = (
+    "topk",
+    "jumprelu",
+    "gated",
+    "batchtopk",
+    "matryoshka_batchtopk",
+    "standard",
+)
+# These are saved as jumprelu, so that only a config's metadata tells them from it.
+TRAINED_ONLY: tuple[Architecture, ...] = ("matryoshka_batchtopk", "batchtopk")
+# A word within another one comes after it; `standard` is said of much else, and comes last.
+_IN_NAMES: tuple[Architecture, ...] = (*TRAINED_ONLY, "topk", "jumprelu", "gated", "standard")
 USUAL_CONDITIONS = ("mixed", "deceptive_only", "honest_only")
 # Stands in the matrix where neither names nor configs tell a condition.
 UNNAMED_CONDITION = "all"
@@ -120,7 +131,7 @@ def _shape(name: str, hint: NameHints, conditions: Iterable[str]) -> _Shape:
         if replaced is not None:
             text, condition = replaced, word
             break
-    for each in ARCHITECTURES:
+    for each in (word for word in _IN_NAMES if _may_mean(word, hint.architecture)):
         replaced = _replace_last_word(text, each, "{architecture}")
         if replaced is not None:
             text, architecture = replaced, each
@@ -138,9 +149,23 @@ def _shape(name: str, hint: NameHints, conditions: Iterable[str]) -> _Shape:
     return _Shape(text, layer, architecture, condition)
 
 
+def _may_mean(word: Architecture, stated: str | None) -> bool:
+    """Whether an architecture's word in a name is the SAE's own, beside what its config states.
+
+    A BatchTopK SAE may be named after its file, which is a jumprelu; and the words that are not
+    only of architectures, or that a file alone cannot bear out, need the config's consent.
+    """
+    if stated is None or word == stated:
+        return True
+    return stated not in TRAINED_ONLY and word not in (*TRAINED_ONLY, "standard")
+
+
 def _replace_last_word(text: str, word: str, field: str) -> str | None:
-    """`text` with the last whole occurrence of a word replaced; None where there is none."""
-    pattern = rf"(?<![A-Za-z0-9{{]){re.escape(word)}(?![A-Za-z0-9}}])"
+    """`text` with the last whole occurrence of a word replaced; None where there is none.
+
+    `topk` in `batch_topk` and `abs-topk` is a part of another word.
+    """
+    pattern = rf"(?<![A-Za-z0-9{{])(?<!batch[_-])(?<!abs[_-]){re.escape(word)}(?![A-Za-z0-9}}])"
     found = list(re.finditer(pattern, text))
     if not found:
         return None

@@ -178,7 +178,7 @@ def _name_of(sae: FoundSae, repository: Repository) -> str:
 def _hints(sae: FoundSae) -> NameHints:
     if sae.config is None:
         return NameHints()
-    return NameHints(sae.config.layer, sae.config.architecture, sae.config.condition)
+    return NameHints(sae.config.layer, sae.config.claims, sae.config.condition)
 
 
 def _name_findings(names: RecoveredNames, saes: dict[str, FoundSae]) -> Iterator[Finding]:

@@ -208,7 +208,14 @@ def make_training(loaded: LoadedManifest) -> TrainingRecord:
                 "n_vectors": N_VECTORS,
                 "pooling": loaded.manifest.data.pooling,
             },
-            "environment": {"torch": "2.0", "python": "3.11", "device": "cpu"},
+            "substituted": None,
+            "target": {
+                "device": "cpu",
+                "memory_gb": None,
+                "compute_capability": None,
+                "budget_gb": None,
+            },
+            "environment": {"torch": "2.0", "python": "3.11", "device": "cpu", "driver": None},
             "seconds_total": 75.0,
             "saes": {
                 spec.sae_id: make_trained(index, spec.condition, spec.architecture)
@@ -228,6 +235,9 @@ def make_trained(index: int, condition: str, architecture: str) -> TrainedSae:
             "steps": 40,
             "batch_size": 16,
             "learning_rate": 3e-4,
+            "device": "cpu",
+            "n_saes_together": 1,
+            "micro_batch": 16,
             "seconds": 6.25,
             "input_scale": 12.5,
             "final": {"loss": 0.1, "l0": 4.0},

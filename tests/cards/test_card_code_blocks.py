@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 
 from cards.stage import rendered_files
+from manifests.sae_recipes import Architecture, saved_architecture
 
 COMMIT = "a" * 40
-ARCHITECTURES = ("topk", "jumprelu", "gated")
+ARCHITECTURES: tuple[Architecture, ...] = ("topk", "jumprelu", "gated", "batchtopk", "standard")
 RUN_BLOCKS = """
 import json, sys
 import torch
@@ -38,7 +39,9 @@ for blocks in json.loads(sys.stdin.read()):
         hidden = names["model"](names["input_ids"], output_hidden_states=True).hidden_states
     # Layer 1's block output is hidden_states[2]: index 0 is the embedding.
     n_prompt = names.get("n_prompt")
-    pooled = hidden[2][0, -1] if n_prompt is None else hidden[2][0, n_prompt:].mean(dim=0)
+    pooled = hidden[2][0, -1] if n_prompt is None else hidden[2][0, n_prompt:]
+    if n_prompt is not None and names["vector"].ndim == 1:
+        pooled = pooled.mean(dim=0)
     torch.testing.assert_close(names["vector"], pooled, **close)
     print(sae.cfg.architecture(), "agrees")
 """
@@ -54,7 +57,7 @@ def snapshot(hub_cache: Path, repo_id: str) -> Path:
     return folder
 
 
-def write_sae(folder: Path, architecture: str, *, apply_b_dec_to_input: bool) -> None:
+def write_sae(folder: Path, architecture: Architecture, *, apply_b_dec_to_input: bool) -> None:
     """Random weights of one SAE with d_in 8 and d_sae 32, in SAELens' format."""
     import torch
     from safetensors.torch import save_file
@@ -73,11 +76,13 @@ def write_sae(folder: Path, architecture: str, *, apply_b_dec_to_input: bool) ->
         weights["b_enc"] = random(32)
     if architecture == "jumprelu":
         weights["threshold"] = random(32).abs()
+    if architecture == "batchtopk":
+        weights["threshold"] = torch.full((32,), 0.5)
     if architecture == "topk":
         extra = {"k": 4, "rescale_acts_by_decoder_norm": False}
     save_file(weights, folder / "sae_weights.safetensors")
     config = {
-        "architecture": architecture,
+        "architecture": saved_architecture(architecture),
         "d_in": 8,
         "d_sae": 32,
         "dtype": "float32",
@@ -121,12 +126,15 @@ def write_base_model(folder: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("pooling", "apply_b_dec_to_input"), [("last_token", True), ("completion_mean", False)]
+    ("pooling", "apply_b_dec_to_input"),
+    [("last_token", True), ("completion_mean", False), ("every_token", True)],
 )
 def test_the_code_blocks_load_every_architecture_and_agree_with_saelens(
     manifest_data, make, tmp_path: Path, pooling: str, apply_b_dec_to_input: bool
 ) -> None:
     manifest_data["data"]["pooling"] = pooling
+    manifest_data["saes"]["architectures"] = list(ARCHITECTURES)
+    manifest_data["recipe"] |= {"batchtopk": {"k": 4}, "standard": {"l1_coefficient": 0.1}}
     release = make(manifest_data)
     card = rendered_files(release.sources)["README.md"].decode("utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```$", card, flags=re.MULTILINE | re.DOTALL)
@@ -152,4 +160,4 @@ def test_the_code_blocks_load_every_architecture_and_agree_with_saelens(
     )
     assert done.returncode == 0, done.stderr
     agreed = [line for line in done.stdout.splitlines() if line.endswith(" agrees")]
-    assert agreed == [f"{architecture} agrees" for architecture in ARCHITECTURES]
+    assert agreed == [f"{saved_architecture(name)} agrees" for name in ARCHITECTURES]

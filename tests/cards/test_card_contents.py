@@ -184,7 +184,7 @@ def test_training_stands_as_it_was_recorded(release) -> None:
     assert list(row.values())[1:] == ["1001", "60", "10", "40", "16", "0.0003", "12.5", "6.2 s"]
     assert "All SAEs together took 1 min 15 s" in text
     assert "| device | cpu |\n| python | 3.11 |\n| torch | 2.0 |" in text
-    assert "`bandwidth` 0.05, `threshold_init` 0.02, `target_l0` 4" in text
+    assert "`bandwidth` 0.05, `threshold_init` 0.02, `sparsity` target_l0, `target_l0` 4" in text
 
 
 def test_scenarios_and_label_texts_stand_under_data(release) -> None:

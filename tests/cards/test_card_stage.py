@@ -312,6 +312,8 @@ def test_the_index_lists_every_sae_with_its_hooks_and_digests(release) -> None:
     assert entry == {
         "sae_id": "tiny_jumprelu_L2_mixed",
         "architecture": "jumprelu",
+        "saved_architecture": "jumprelu",
+        "thresholds": "learned",
         "layer": 2,
         "depth_percent": 75.0,  # 100 x (2 + 1) / 4
         "condition": "mixed",

@@ -17,6 +17,9 @@ from validators.folder_names import facts_of
         ("jump_relu_L1", ("jumprelu", "jumprelu_transcoder", "jumprelu_skip_transcoder")),
         ("sweep_gated_ctx128", ("gated",)),
         ("batch_topk_k32", ("jumprelu", "batchtopk", "topk")),
+        ("matryoshka_batchtopk_L3", ("jumprelu", "matryoshka_batchtopk", "topk")),
+        ("Matryoshka-BatchTopK-k32", ("jumprelu", "matryoshka_batchtopk", "topk")),
+        ("matryoshka_L3", ("jumprelu", "matryoshka_batchtopk", "topk", "standard")),
         ("vanilla_width_4k", ("standard",)),
         # Two words that disagree, or none, say nothing.
         ("topk_vs_gated", None),

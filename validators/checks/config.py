@@ -106,18 +106,32 @@ def architecture_is_registered(sae: SaeSubject) -> Verdict:
 def architecture_is_claimed(sae: SaeSubject) -> Verdict:
     """The folder's name and the card state the manifest's architecture and sizes.
 
+    SAEs that are trained as `batchtopk` or `matryoshka_batchtopk` are saved as `jumprelu`, with the
+    trained architecture in `metadata.training_architecture`. Where that is stated, it has to be the
+    manifest's too.
+
     Example: the folder `..._topk_L8_...` holds `"architecture": "standard"`; SAELens applies a
     ReLU, and 94 latents are active where 8 should be.
 
     To mend it: correct whichever is wrong; retrain if it is the weights.
     """
     spec = sae.claimed
-    stated = {"architecture": spec.architecture, "d_in": spec.d_in, "d_sae": spec.d_sae}
-    wrong = {key: wanted for key, wanted in stated.items() if sae.cfg[key] != wanted}
+    stated: dict[str, str | int] = {
+        "architecture": spec.saved_architecture,
+        "d_in": spec.d_in,
+        "d_sae": spec.d_sae,
+    }
+    found = {key: sae.cfg[key] for key in stated}
+    trained_as = sae.hook_metadata.get("training_architecture")
+    if trained_as is not None:
+        stated["metadata.training_architecture"] = spec.architecture
+        found["metadata.training_architecture"] = trained_as
+    wrong = {key: wanted for key, wanted in stated.items() if found[key] != wanted}
     if not wrong:
-        return Passed()
+        trained = "" if spec.architecture == spec.saved_architecture else spec.architecture
+        return Passed(f"{spec.saved_architecture}, trained as {trained}" if trained else "")
     return Problem(
-        "cfg.json has " + ", ".join(f"{key} {sae.cfg[key]!r}" for key in wrong),
+        "cfg.json has " + ", ".join(f"{key} {found[key]!r:.60}" for key in wrong),
         ", ".join(f"{key} {wanted!r}" for key, wanted in wrong.items()) + f" ({sae.claim.source})",
         "correct the manifest, or run `release retrain MANIFEST --only ID`",
     )

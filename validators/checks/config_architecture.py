@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from manifests.recipe import TopkRecipe
+from manifests.sae_recipes import TopkRecipe
 from validators.check import Passed, Problem, Skipped, Verdict, sae_check
 from validators.saelens.config import ARCHITECTURE_KEYS, architectures_with
 from validators.saelens.config_values import is_size
@@ -82,7 +82,7 @@ def k_is_claimed(sae: SaeSubject) -> Verdict:
     To mend it: correct the manifest's recipe, or retrain.
     """
     recipe = sae.claim.manifest.recipe.of(sae.claimed.architecture, sae.claimed.variant)
-    if not isinstance(recipe, TopkRecipe):
+    if sae.claimed.saved_architecture not in TOPK or not isinstance(recipe, TopkRecipe):
         return Skipped(f"the manifest makes it a {sae.claimed.architecture}", required=False)
     if sae.cfg["k"] == recipe.k:
         return Passed(f"k = {recipe.k}")

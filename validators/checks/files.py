@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from manifests.build_folder import SAE_CONFIG, SAE_WEIGHTS
+from manifests.data import Data
 from validators.check import Passed, Problem, Skipped, Verdict, repository_check, sae_check
 from validators.foreign.beside_saelens import foreign_in, saelens_folders
 from validators.foreign.formats import FORMATS
@@ -12,6 +13,7 @@ from validators.foreign.recognise import recognise
 from validators.presenting.printable import name_of
 from validators.reading.repository import Repository
 from validators.subjects import TRAINING_RECORD, RepositorySubject, SaeSubject
+from validators.training_record import Substitution
 
 
 @repository_check("F001", "the repository holds at least one SAE", tier="static")
@@ -193,19 +195,27 @@ def nothing_lies_outside(subject: RepositorySubject) -> Verdict:
 def training_record_fits(subject: RepositorySubject) -> Verdict:
     """Without the training record nobody can tell what the weights were made from.
 
-    It must name the base model, its precision, the data and the pooling that the manifest names.
+    It must name the base model, its precision, the data and the pooling that the manifest names,
+    and nothing that `--base-model` or `--data` put in their place: such weights may be of use to
+    whoever trained them, but they are not the ones that the manifest describes.
 
-    Example: the completions were sampled anew, and the weights are those of the old ones.
+    Example: the completions were sampled anew, and the weights are those of the old ones. Or: the
+    recipe was tried with `--data` on completions of one's own, and the result is to be pushed.
 
-    To mend it: `release retrain MANIFEST`; SAEs whose inputs have not changed are kept.
+    To mend it: `release retrain MANIFEST` without these two options; SAEs whose inputs have not
+    changed are kept. Or state the base model and the data that were used in a manifest of their
+    own. A local copy of the base model passes for it when its folder is named as the model is.
     """
     claim = subject.claim
     assert claim is not None
     record, manifest = subject.training, claim.manifest
+    if record.substituted is not None:
+        return _made_from_something_else(record.substituted)
     stated = {
         "base_model.id": (record.base_model.id, manifest.base_model.id),
         "base_model.precision": (record.base_model.precision, manifest.base_model.precision),
         "data.sha256": (record.data.sha256, manifest.data.sha256),
+        "data.dataset": (record.data.dataset, _dataset_read(manifest.data)),
         "data.pooling": (record.data.pooling, manifest.data.pooling),
     }
     wrong = {key: pair for key, pair in stated.items() if pair[0] != pair[1]}
@@ -215,6 +225,27 @@ def training_record_fits(subject: RepositorySubject) -> Verdict:
         f"{TRAINING_RECORD} has " + "; ".join(f"{k} {found}" for k, (found, _) in wrong.items()),
         "; ".join(f"{k} {wanted}" for k, (_, wanted) in wrong.items()) + f" ({claim.source})",
         "release retrain MANIFEST",
+    )
+
+
+def _dataset_read(data: Data) -> str | None:
+    """The Hub data set; None where a file is read in its place."""
+    return data.dataset.name if data.file is None and data.dataset is not None else None
+
+
+def _made_from_something_else(substituted: Substitution) -> Problem:
+    parts = {"base model": substituted.base_model, "data": substituted.data}
+    replaced = {name: part for name, part in parts.items() if part is not None}
+    options = {"base model": "--base-model", "data": "--data"}
+    return Problem(
+        "the weights were made from something else than the manifest names: "
+        + "; ".join(
+            f"{name} {name_of(part.used)} (digest {name_of(part.digest[:12])}) in place of "
+            f"{name_of(part.stated or 'none')}"
+            for name, part in replaced.items()
+        ),
+        f"training without {' and '.join(options[name] for name in replaced)}",
+        "release retrain MANIFEST, or state what was used in a manifest of its own",
     )
 
 

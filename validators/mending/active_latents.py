@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from manifests.recipe import TopkRecipe
+from manifests.sae_recipes import TopkRecipe
 from validators.mending.draft import Context, Draft, with_keys, without_keys
 from validators.saelens.format import TOPK
 

@@ -210,7 +210,11 @@ def _with_implied_architecture(draft: Draft, context: Context, activation: str |
     elif tensors & {"threshold", "log_threshold"} and activation != "topk" and "k" not in draft.cfg:
         by_tensors = "jumprelu"
     by_activation = {"topk": "topk", "relu": "standard"}.get(activation or "")
-    claimed: str | None = context.spec.architecture if context.spec else None
+    claimed: str | None = None
+    if context.spec is not None:
+        # A checkpoint of the trainer still has the architecture that exists only while training.
+        is_checkpoint = "topk_threshold" in tensors
+        claimed = context.spec.architecture if is_checkpoint else context.spec.saved_architecture
     if claimed is not None and by_tensors in (None, claimed):
         name, why = claimed, f"{context.source} says so"
     elif by_tensors:
