@@ -14,7 +14,7 @@ class Task(Protocol):
         """Count `amount` more units as done."""
 
     def status(self, text: str) -> None:
-        """Show a short text beside the bar, such as the loss."""
+        """Show a short text beside the bar, such as the loss; what matters most comes first."""
 
 
 class Progress(Protocol):

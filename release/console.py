@@ -1,7 +1,7 @@
 """The one place that writes to the terminal: results to stdout, everything else to stderr.
 
-Colour and moving bars appear on a terminal only, and `NO_COLOR` is obeyed; in a log file each task
-is one line when it ends. A character that the console's encoding lacks is written as an escape
+Colour appears on a terminal only, and `NO_COLOR` is obeyed; how far a task is, see
+`release.task_display`. A character that the console's encoding lacks is written as an escape
 instead of raising an error.
 """
 
@@ -10,18 +10,18 @@ from __future__ import annotations
 import io
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from manifests.errors import ReleaseError
 from manifests.progress import Task
+from release.task_display import LinesTask, bar
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from rich.console import Console, RenderableType
-    from rich.progress import Progress, TaskID
 
     from validators.report import Report
 
@@ -96,15 +96,15 @@ def terminal_width() -> int:
 
 def say(text: str) -> None:
     """Say one line on stderr."""
-    stderr_console().print(_harmless(text))
+    stderr_console().print(harmless(text))
 
 
 def show_error(error: ReleaseError) -> None:
     """Print an error on stderr, its first line marked."""
-    stderr_console().print(_harmless(f"error: {error}"), style=None)
+    stderr_console().print(harmless(f"error: {error}"), style=None)
 
 
-def _harmless(text: str) -> str:
+def harmless(text: str) -> str:
     """Text in which a stranger's words steer neither a terminal nor a workflow's log."""
     from validators.presenting.printable import no_command, printable
 
@@ -112,67 +112,26 @@ def _harmless(text: str) -> str:
 
 
 class TerminalProgress:
-    """Progress as bars on a terminal, as plain lines elsewhere (see `manifests.progress`)."""
+    """Bars on a terminal, a line now and then elsewhere (see `manifests.progress`)."""
 
-    def __init__(self) -> None:
-        self._console = stderr_console()
+    def __init__(
+        self, *, console: Console | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Show on stderr, unless a test gives another console and clock."""
+        self._console, self._clock = console or stderr_console(), clock
 
     def note(self, text: str) -> None:
         """Print a line above the bars."""
-        self._console.print(_harmless(text))
+        self._console.print(harmless(text))
 
     @contextmanager
     def task(self, description: str, *, total: float | None) -> Iterator[Task]:
         """Show one task while the block runs."""
-        if not self._console.is_terminal:
-            yield from self._plain(description)
+        # A terminal that cannot move its cursor would show nothing before the end.
+        if self._console.is_terminal and not self._console.is_dumb_terminal:
+            with bar(self._console, description, total=total, harmless=harmless) as shown:
+                yield shown
             return
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-        )
-
-        with Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[status]}", markup=False),
-            console=self._console,
-        ) as bars:
-            yield _Bar(bars, bars.add_task(description, total=total, status=""))
-
-    def _plain(self, description: str) -> Iterator[Task]:
-        started = time.monotonic()
-        line = _Line()
-        yield line
-        ending = f" ({_harmless(line.text)})" if line.text else ""
-        self._console.print(f"{description}: {time.monotonic() - started:.1f} s{ending}")
-
-
-class _Bar:
-    """A task that a rich progress bar shows."""
-
-    def __init__(self, bars: Progress, task_id: TaskID) -> None:
-        self._bars, self._task_id = bars, task_id
-
-    def advance(self, amount: float = 1) -> None:
-        self._bars.advance(self._task_id, amount)
-
-    def status(self, text: str) -> None:
-        self._bars.update(self._task_id, status=_harmless(text))
-
-
-class _Line:
-    """A task of which only the last status is kept."""
-
-    text = ""
-
-    def advance(self, amount: float = 1) -> None:
-        """Count nothing: a log file has no bar."""
-
-    def status(self, text: str) -> None:
-        self.text = text
+        lines = LinesTask(description, total=total, clock=self._clock, write=self.note)
+        yield lines
+        lines.finish()

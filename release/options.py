@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+class Engine(StrEnum):
+    """What runs the pieces of training work."""
+
+    LOCAL = "local"
+    RAY = "ray"
+    HF_JOBS = "hf-jobs"
+
 
 HubOption = Annotated[
     str | None,
@@ -34,6 +44,54 @@ BaseModelOption = Annotated[
 ]
 ManifestArgument = Annotated[
     Path, typer.Argument(metavar="MANIFEST", help="A manifest, such as manifests/x.yaml.")
+]
+DeviceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        metavar="cpu|cuda|cuda:N",
+        help="Where to train. Default: hardware.target.device of the manifest if this machine has "
+        "it, else cpu. Another device than the target is allowed and recorded.",
+    ),
+]
+DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="FILE",
+        help="Train on this instead of the manifest's data, in the same form: completions as "
+        "JSONL, or texts. It is recorded, and the result cannot be pushed as the manifest's.",
+    ),
+]
+OnlyOption = Annotated[
+    str | None, typer.Option("--only", metavar="GLOB", help="Only the SAEs whose id matches.")
+]
+EngineOption = Annotated[
+    Engine,
+    typer.Option(
+        "--engine",
+        help="What runs the training: this machine, a Ray cluster (extra 'ray'), or a job at "
+        "Hugging Face, which is only shown unless --submit is given.",
+    ),
+]
+RayAddressOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ray-address",
+        metavar="HOST:PORT|auto",
+        help="The running cluster for --engine ray. Default: RAY_ADDRESS, else a Ray of this "
+        "machine alone.",
+    ),
+]
+MemoryOption = Annotated[
+    float | None,
+    typer.Option(
+        "--memory-gb",
+        min=0,
+        metavar="GB",
+        help="Keep to this memory (10^9 bytes; of the GPU, or of the process on a CPU) instead of "
+        "hardware.target.memory_gb. It is recorded.",
+    ),
 ]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 

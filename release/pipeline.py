@@ -12,7 +12,7 @@ from manifests.progress import Progress
 from release.hub_connection import HubConnection
 from release.push import Receipt, push
 from release.served_copy import HubServing
-from retrain.stage import retrain
+from release.training_options import TrainingOptions, train
 from validators.options import ValidateOptions
 from validators.report import Report
 from validators.stage import validate_build
@@ -35,13 +35,12 @@ def make_and_check(
     build: BuildFolder,
     connection: HubConnection,
     *,
-    device: str,
-    base_model: str | None,
+    training: TrainingOptions,
     progress: Progress,
 ) -> Report:
     """Train what is missing and check everything, up to the report."""
-    retrain(loaded, build, device=device, base_model=base_model, progress=progress)
-    options = ValidateOptions(base_model=base_model, hub=HubServing(connection))
+    train(loaded, build, training, progress=progress)
+    options = ValidateOptions(base_model=training.base_model, hub=HubServing(connection))
     return validate_build(loaded, build, tier="activations", options=options, progress=progress)
 
 

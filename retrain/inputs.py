@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from manifests.data_at_hand import data_at_hand
 from manifests.digests import json_sha256
 from manifests.load import LoadedManifest
 from manifests.matrix import SaeSpec
@@ -12,7 +13,19 @@ from validators.base_models.base_model import checkpoint_digest
 
 # Raise the first when tokens or pooling change, the second when the trainers give other weights.
 CAPTURE_VERSION = 1
-TRAINER_VERSION = 1
+TRAINER_VERSION = 2
+
+_SHARED = {
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "warmup",
+    "decay",
+    "sparsity_warmup",
+    "seed",
+    "input_scale",
+    "products",
+}
 
 
 def base_model_identity(loaded: LoadedManifest, override: str | None) -> str:
@@ -34,32 +47,38 @@ def hook_names_in_order(loaded: LoadedManifest) -> tuple[str, ...]:
     return tuple(dict.fromkeys(s.hf_hook_name for s in sorted(loaded.saes)))
 
 
-def inputs_digest(loaded: LoadedManifest, spec: SaeSpec, *, identity: str, device: str) -> str:
+def inputs_digest(
+    loaded: LoadedManifest, spec: SaeSpec, *, identity: str, device: str, data: Path | None
+) -> str:
     """SHA-256 over all that one SAE's files depend on.
+
+    The memory budget is not among it: what it decides, how many SAEs are trained together and in
+    which parts a batch is computed, touches the last bits only, and training.json records it.
 
     Args:
         loaded: the manifest.
         spec: the SAE.
         identity: of the base model, see `base_model_identity`.
         device: its kind counts (cpu, cuda), since it decides the last bits of the weights.
+        data: a file in place of the manifest's data.
     """
     manifest = loaded.manifest
-    data = manifest.data.at_hand()
-    shared = {"epochs", "batch_size", "learning_rate", "seed", "input_scale"}
+    at_hand, text = data_at_hand(manifest.data, data), manifest.data.text
     own = manifest.recipe.of(spec.architecture, spec.variant)
     return json_sha256(
         {
             "versions": [TRAINER_VERSION, CAPTURE_VERSION, SAE_LENS_VERSION],
             "base_model": [identity, manifest.base_model.id],
             "precision": manifest.base_model.precision.model_dump(mode="json"),
-            "data": [data.file, data.sha256, data.pooling],
-            "held_out": data.held_out.model_dump(mode="json"),
+            "data": [at_hand.file, at_hand.sha256, at_hand.pooling],
+            "text": None if text is None else text.model_dump(mode="json"),
+            "held_out": at_hand.held_out.model_dump(mode="json"),
             "labels": sorted(manifest.data.conditions[spec.condition].labels),
             # Which other rows exist decides nothing but context_size in cfg.json.
             "conditions": sorted(
                 {label for c in manifest.data.conditions.values() for label in c.labels}
             ),
-            "recipe": manifest.recipe.model_dump(mode="json", include=shared),
+            "recipe": manifest.recipe.model_dump(mode="json", include=_SHARED),
             "sae_recipe": own.model_dump(mode="json"),
             "sae": [spec.sae_id, spec.architecture, spec.condition, spec.d_in, spec.d_sae],
             "hook": [spec.hook_name, spec.hf_hook_name],
@@ -69,11 +88,11 @@ def inputs_digest(loaded: LoadedManifest, spec: SaeSpec, *, identity: str, devic
 
 
 def wanted_digests(
-    loaded: LoadedManifest, *, device: str, base_model: str | None
+    loaded: LoadedManifest, *, device: str, base_model: str | None, data: Path | None = None
 ) -> dict[str, str]:
     """`inputs_digest` of every SAE of the manifest, by sae_id."""
     identity = base_model_identity(loaded, base_model)
     return {
-        spec.sae_id: inputs_digest(loaded, spec, identity=identity, device=device)
+        spec.sae_id: inputs_digest(loaded, spec, identity=identity, device=device, data=data)
         for spec in loaded.saes
     }

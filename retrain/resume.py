@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from manifests.build_folder import BuildFolder, write_atomically
 from manifests.digests import file_sha256
 from validators.training_record import (
+    Environment,
     TrainedOn,
     TrainedSae,
     UnreadableTrainingRecord,
@@ -29,7 +30,7 @@ class FinishedSae(BaseModel):
 
     sae: TrainedSae
     base_model: TrainedOn
-    environment: dict[str, str]
+    environment: Environment
 
     def write(self, build: BuildFolder, sae_id: str) -> None:
         """Write the record; call it after the SAE's files."""

@@ -4,72 +4,280 @@ from __future__ import annotations
 
 import fnmatch
 import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from manifests.build_folder import BuildFolder, write_atomically
-from manifests.completions import Split, for_condition, load_split
-from manifests.digests import bytes_sha256
+from manifests.data import Pooling
+from manifests.data_at_hand import data_sha256
+from manifests.digests import bytes_sha256, json_sha256
 from manifests.errors import UsageError
 from manifests.load import LoadedManifest
 from manifests.matrix import SaeSpec
-from manifests.progress import Progress, Task
+from manifests.progress import Progress
 from retrain.inputs import wanted_digests
 from retrain.record import sae_record, write_record
 from retrain.resume import FinishedSae, finished_saes, formerly_trained
-from validators.training_record import TrainedOn
+from validators.training_record import TrainedOn, VectorCounts, read_training_record
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from retrain.activation_cache import CapturedActivations
-    from retrain.train import Trained
+    from retrain.activations.training import TrainingActivations
+    from retrain.jobs import Unit
+    from retrain.planning.plan import Plan
+    from retrain.training.train import Trained
 
 
 def retrain(
     loaded: LoadedManifest,
     build: BuildFolder,
     *,
-    device: str = "cpu",
     progress: Progress,
+    device: str | None = None,
     base_model: str | None = None,
+    data: Path | None = None,
     only: str | None = None,
+    engine: str = "local",
+    ray_address: str | None = None,
+    memory_gb: float | None = None,
 ) -> None:
     """Train the SAEs that are missing or out of date, and write training.json.
 
-    Training sees the training rows of the split alone; held-out completions are never run
-    through the base model here. Killed at any moment, a second call gives the same files as an
-    uninterrupted one: finished SAEs are kept, an unfinished one starts again from its seed.
+    Training sees the training part of the split alone; held-out data is never run through the base
+    model here. Killed at any moment, a second call gives the same files as an uninterrupted one:
+    finished SAEs are kept, captured activations are read, an unfinished SAE goes on from its last
+    checkpoint or starts again from its seed.
 
     Args:
         loaded: the manifest.
         build: where its files lie.
-        device: where torch computes, `cpu` or `cuda`.
         progress: one task over all steps.
+        device: `cpu`, `cuda` or `cuda:N`; None: the manifest's target, else the CPU.
         base_model: a folder or Hub id in place of the manifest's base model.
+        data: a file of the same form in place of the manifest's data.
         only: a glob over SAE ids; the others are left as they are.
+        engine: `local` or `ray`.
+        ray_address: of a running cluster.
+        memory_gb: budget in place of the target's, in 10^9 bytes.
 
     Raises:
         UsageError: `only` matches no SAE of the manifest.
-        DataNotAtHand, CompletionsProblem: the completions cannot be read.
+        DeviceUnavailable, PrecisionProblem: the device is not there, or has no bf16.
+        BudgetTooSmall: one SAE, or the base model, does not fit into the memory.
+        DataNotAtHand, DataUnreadable, CompletionsProblem: the data cannot be read.
         BaseModelProblem, BaseModelUnreachable, HookProblem: the base model cannot be run.
         NoVariance: a condition's activations are all the same.
     """
-    asked = _selected(loaded, only)
-    split = load_split(loaded)
-    wanted = wanted_digests(loaded, device=device, base_model=base_model)
-    finished = finished_saes(build, wanted)
-    former = formerly_trained(build)
-    todo = [spec for spec in asked if spec.sae_id not in finished]
-    if not todo:
-        progress.note(f"retrain: all {len(asked)} SAEs are unchanged, nothing to train")
-    else:
-        if len(todo) < len(asked):
-            progress.note(f"retrain: {len(asked) - len(todo)} of {len(asked)} SAEs are unchanged")
-        trained = _train(loaded, build, split, todo, wanted, device, base_model, progress)
-        # The newest first: training.json names one environment, that of the latest run.
-        finished = {**trained, **finished}
-    _remove_stale(build, former - set(wanted), progress)
-    write_record(loaded, build, split, finished, progress)
+    options = _Options(device, base_model, data, only, engine, ray_address, memory_gb)
+    _Run(loaded, build, options, progress).run()
+
+
+@dataclass(frozen=True)
+class _Options:
+    """The arguments of `retrain` by the same names."""
+
+    device: str | None
+    base_model: str | None
+    data: Path | None
+    only: str | None
+    engine: str
+    ray_address: str | None
+    memory_gb: float | None
+
+
+class _Run:
+    """One call of the stage."""
+
+    def __init__(
+        self,
+        loaded: LoadedManifest,
+        build: BuildFolder,
+        options: _Options,
+        progress: Progress,
+    ) -> None:
+        from retrain.planning.devices import chosen_device, refuse_missing_precision
+
+        self.loaded, self.build, self.options, self.progress = loaded, build, options, progress
+        manifest = loaded.manifest
+        self.asked = _selected(loaded, options.only)
+        device = chosen_device(options.device, manifest.hardware.target)
+        refuse_missing_precision(
+            manifest.base_model.precision,
+            manifest.hardware.target,
+            asked=options.device,
+            device=device,
+        )
+        self.device, self.device_note = device.name, device.note
+        self.wanted = wanted_digests(
+            loaded, device=device.name, base_model=options.base_model, data=options.data
+        )
+
+    def run(self) -> None:
+        """Train what is missing, then write the record."""
+        finished = finished_saes(self.build, self.wanted)
+        former = formerly_trained(self.build)
+        todo = {spec.sae_id for spec in self.asked if spec.sae_id not in finished}
+        if not todo:
+            self.progress.note(
+                f"retrain: all {len(self.asked)} SAEs are unchanged, nothing to train"
+            )
+            n_vectors, pooling = self._known_counts()
+        else:
+            if len(todo) < len(self.asked):
+                n_kept = len(self.asked) - len(todo)
+                self.progress.note(f"retrain: {n_kept} of {len(self.asked)} SAEs are unchanged")
+            activations, plan = self._activations_and_plan()
+            trained = self._train(activations, plan, todo)
+            # The newest first: training.json names one environment, that of the latest run.
+            finished = {**trained, **finished}
+            n_vectors, pooling = _counts(activations), activations.pooling
+        _remove_stale(self.build, former - set(self.wanted), self.progress)
+        write_record(
+            self.loaded,
+            self.build,
+            n_vectors,
+            finished,
+            self.progress,
+            base_model=self.options.base_model,
+            data=self.options.data,
+            pooling=pooling,
+            memory_gb=self.options.memory_gb,
+        )
+
+    def _known_counts(self) -> tuple[Mapping[str, VectorCounts], Pooling]:
+        """Vectors by condition where nothing was trained: as they were counted before."""
+        if self.build.training_json.is_file():
+            data = read_training_record(self.build.training_json).data
+            if data.n_vectors.keys() == self.loaded.manifest.data.conditions.keys():
+                return data.n_vectors, data.pooling
+        activations = self._activations(None)
+        return _counts(activations), activations.pooling
+
+    def _activations_and_plan(self) -> tuple[TrainingActivations, Plan]:
+        """Plan what can be planned before the capture, capture, and plan with what came out."""
+        from retrain.planning.base_model_size import base_model_size
+        from retrain.planning.budget import budget_for
+        from retrain.planning.capture import Capture
+        from retrain.planning.plan import plan
+        from retrain.units import groups_of
+
+        manifest, options = self.loaded.manifest, self.options
+        if self.device_note:
+            self.progress.note(self.device_note)
+        hooks = {spec.hf_hook_name for spec in self.loaded.saes}
+        capture = Capture(
+            manifest.base_model,
+            base_model_size(self.loaded, override=options.base_model),
+            n_hooks=len(hooks),
+        )
+        is_cuda = self.device.startswith("cuda")
+        budget = budget_for(manifest.hardware.target, self.device, memory_gb=options.memory_gb)
+        # How many vectors a text gives is not known yet: what a batch takes has to fit at least.
+        least = dict.fromkeys(manifest.data.conditions, manifest.recipe.batch_size)
+        first = [group for group, _ in groups_of(self.loaded, least)]
+        capture_bytes = plan(budget, first, capture, is_cuda=is_cuda).capture_bytes
+        activations = self._activations(capture_bytes)
+        n_train = {name: counts.train for name, counts in _counts(activations).items()}
+        _refuse_empty(n_train, self.asked)
+        groups = groups_of(self.loaded, n_train)
+        made = plan(budget, [group for group, _ in groups], capture, is_cuda=is_cuda)
+        self.progress.note(made.note())
+        return activations, made
+
+    def _activations(self, memory_bytes: int | None) -> TrainingActivations:
+        from retrain.activations.training import training_activations
+
+        return training_activations(
+            self.loaded,
+            self.build,
+            device=self.device,
+            base_model=self.options.base_model,
+            data=self.options.data,
+            memory_bytes=memory_bytes,
+            progress=self.progress,
+        )
+
+    def _train(
+        self, activations: TrainingActivations, plan: Plan, todo: set[str]
+    ) -> dict[str, FinishedSae]:
+        """Train units, and write the files and then the record of each of their SAEs."""
+        from retrain.engines import engine_named
+        from retrain.training.train import n_steps
+        from retrain.training_display import TrainingDisplay, total_steps
+        from retrain.units import groups_of, units_of
+
+        n_train = {name: counts.train for name, counts in _counts(activations).items()}
+        groups = groups_of(self.loaded, n_train)
+        every = units_of(self.loaded, groups, plan, activations.rows, device=self.device)
+        # A unit with one missing SAE is trained whole: its size decides the last bits.
+        units = [unit for unit in every if any(job.sae_id in todo for job in unit.jobs)]
+        specs = {spec.sae_id: spec for spec in self.loaded.saes}
+        steps = {
+            id(unit): n_steps(n_train[specs[unit.jobs[0].sae_id].condition], unit.recipe)
+            for unit in units
+        }
+        engine = engine_named(
+            self.options.engine,
+            ray_address=self.options.ray_address,
+            checkpoint_of=self._checkpoint_of,
+        )
+        finished = {}
+        total = total_steps((unit, steps[id(unit)]) for unit in units)
+        with self.progress.task("training", total=total) as task:
+            display = TrainingDisplay(task)
+            for unit, trained in engine.run(units, activations.vectors, display.report):
+                display.finished(unit, steps[id(unit)])
+                for one in trained:
+                    if one.sae_id in todo:
+                        finished[one.sae_id] = self._finish(
+                            specs[one.sae_id], one, unit, activations
+                        )
+                self._checkpoint_of(unit).unlink(missing_ok=True)
+        return finished
+
+    def _checkpoint_of(self, unit: Unit) -> Path:
+        """Where the middle of a unit's training is kept, named by all that it depends on."""
+        name = json_sha256([self.wanted[job.sae_id] for job in unit.jobs])
+        return self.build.work / "checkpoints" / f"{name}.safetensors"
+
+    def _finish(
+        self, spec: SaeSpec, trained: Trained, unit: Unit, activations: TrainingActivations
+    ) -> FinishedSae:
+        """Write the files of one SAE and then its record."""
+        from retrain.environment import environment
+
+        precision = self.loaded.manifest.base_model.precision
+        files = _write_files(
+            self.loaded,
+            self.build,
+            spec,
+            trained.tensors,
+            context_size=activations.longest,
+            data=self.options.data,
+        )
+        finished = FinishedSae(
+            sae=sae_record(
+                self.loaded,
+                spec,
+                trained,
+                _counts(activations)[spec.condition].train,
+                self.wanted[spec.sae_id],
+                files,
+                unit=unit,
+            ),
+            base_model=TrainedOn(
+                id=self.loaded.manifest.base_model.id,
+                digest=activations.base_digest,
+                source=activations.base_source,
+                precision=precision,
+            ),
+            environment=environment(self.device, engine=self.options.engine, precision=precision),
+        )
+        finished.write(self.build, spec.sae_id)
+        return finished
 
 
 def _selected(loaded: LoadedManifest, only: str | None) -> list[SaeSpec]:
@@ -84,56 +292,20 @@ def _selected(loaded: LoadedManifest, only: str | None) -> list[SaeSpec]:
     return asked
 
 
-def _train(
-    loaded: LoadedManifest,
-    build: BuildFolder,
-    split: Split,
-    todo: list[SaeSpec],
-    wanted: dict[str, str],
-    device: str,
-    base_model: str | None,
-    progress: Progress,
-) -> dict[str, FinishedSae]:
-    """Train, write files and then the record of one SAE after the other."""
-    from retrain.activation_cache import training_activations
-    from retrain.environment import environment, repeatable
-    from retrain.train import n_steps
-
-    manifest = loaded.manifest
-    row_of = {row.id: index for index, row in enumerate(split.train)}
-    rows = {
-        name: [row_of[row.id] for row in for_condition(split.train, condition)]
-        for name, condition in manifest.data.conditions.items()
+def _counts(activations: TrainingActivations) -> dict[str, VectorCounts]:
+    """Vectors by condition."""
+    whole = len(next(iter(activations.vectors.values())))
+    return {
+        name: VectorCounts(
+            train=whole if rows is None else len(rows), held_out=activations.n_held_out[name]
+        )
+        for name, rows in activations.rows.items()
     }
-    _refuse_empty(rows, todo)
-    captured = training_activations(
-        loaded, build, split.train, device=device, base_model=base_model, progress=progress
-    )
-    trained_on = TrainedOn(
-        id=manifest.base_model.id,
-        digest=captured.base_digest,
-        source=captured.base_source,
-        precision=manifest.base_model.precision,
-    )
-    total = sum(n_steps(len(rows[spec.condition]), manifest.recipe) for spec in todo)
-    finished = {}
-    with repeatable(device), progress.task("training", total=total) as task:
-        for spec in todo:
-            x = captured.vectors[spec.hf_hook_name][rows[spec.condition]]
-            trained = _train_one(loaded, spec, x, device, task)
-            files = _write_files(loaded, build, spec, trained, captured)
-            finished[spec.sae_id] = FinishedSae(
-                sae=sae_record(loaded, spec, trained, len(x), wanted[spec.sae_id], files),
-                base_model=trained_on,
-                environment=environment(device),
-            )
-            finished[spec.sae_id].write(build, spec.sae_id)
-    return finished
 
 
-def _refuse_empty(rows: dict[str, list[int]], todo: list[SaeSpec]) -> None:
-    for spec in todo:
-        if not rows[spec.condition]:
+def _refuse_empty(n_train: Mapping[str, int], asked: Sequence[SaeSpec]) -> None:
+    for spec in asked:
+        if n_train[spec.condition] == 0:
             raise UsageError(
                 "no training completion belongs to the condition",
                 where=f"data.conditions.{spec.condition}",
@@ -142,36 +314,20 @@ def _refuse_empty(rows: dict[str, list[int]], todo: list[SaeSpec]) -> None:
             )
 
 
-def _train_one(
-    loaded: LoadedManifest, spec: SaeSpec, x: Tensor, device: str, task: Task
-) -> Trained:
-    from retrain.train import sae_seed, train_sae
-
-    done = 0
-
-    def on_step(step: int, loss: float, l0: float) -> None:
-        nonlocal done
-        task.status(f"{spec.sae_id} loss {loss:.3f} L0 {l0:.1f}")
-        task.advance(step - done)
-        done = step
-
-    recipe = loaded.manifest.recipe
-    own = recipe.of(spec.architecture, spec.variant)
-    seed = sae_seed(recipe.seed, spec.sae_id)
-    return train_sae(x, spec.d_sae, recipe, own, seed=seed, device=device, on_step=on_step)
-
-
 def _write_files(
     loaded: LoadedManifest,
     build: BuildFolder,
     spec: SaeSpec,
-    trained: Trained,
-    captured: CapturedActivations,
+    tensors: dict[str, Tensor],
+    *,
+    context_size: int,
+    data: Path | None,
 ) -> dict[str, str]:
     """Write both files of one SAE; their SHA-256 by name."""
-    from retrain.export import sae_files
+    from retrain.export import DataSource, sae_files
 
-    files = sae_files(spec, loaded.manifest, trained.tensors, context_size=captured.longest)
+    source = None if data is None else DataSource(data.name, data_sha256(data))
+    files = sae_files(spec, loaded.manifest, tensors, context_size=context_size, data=source)
     for name, content in files.items():
         write_atomically(build.sae_folder(spec.sae_id) / name, content)
     return {name: bytes_sha256(content) for name, content in files.items()}

@@ -87,7 +87,8 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-    folder = tmp_path_factory.mktemp("tiny_llama")
+    # Named as the model is, so that it passes for a copy of it.
+    folder = tmp_path_factory.mktemp("checkpoints") / "tiny-llama"
     vocabulary = {word: index for index, word in enumerate(["<unk>", *WORDS])}
     words = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     words.pre_tokenizer = pre_tokenizers.Whitespace()

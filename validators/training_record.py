@@ -7,24 +7,35 @@ that does not apply is null.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    PositiveFloat,
+    ValidationError,
+    model_validator,
+)
 
 from manifests.base_model import Precision
 from manifests.build_folder import write_atomically
 from manifests.data import Pooling
 from manifests.errors import ReleaseError
 from manifests.fields import Sha256
+from manifests.model import ComputeCapability
 from validators.reading.strict_json import JsonProblem, refuse_excess
 
-FORMAT: Literal["sae-release.training/1"] = "sae-release.training/1"
-# The study's 348 SAEs take 2 MB.
+FORMAT: Literal["sae-release.training/2"] = "sae-release.training/2"
+# The study's 348 SAEs take 3 MB.
 MAX_BYTES = 16_000_000
 
 NonNegative = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[FiniteFloat, Field(ge=0)]
+# Names of versions and devices; null where there is none, such as a driver on a CPU.
+Environment = dict[str, str | None]
 
 
 class _Strict(BaseModel):
@@ -41,19 +52,59 @@ class TrainedOn(_Strict):
 
 
 class VectorCounts(_Strict):
-    """Activation vectors of one condition, one for each completion."""
+    """Activation vectors of one condition: one for each completion, or for each token."""
 
     train: NonNegative
     held_out: NonNegative
 
 
 class TrainingData(_Strict):
-    """The completions the activations were captured on."""
+    """What the activations were captured on."""
 
-    file: str = Field(description="Relative to the manifest's folder.")
-    sha256: Sha256
+    file: str | None = Field(
+        description="The file's path as the manifest states it; of `--data`, its name. Null: a "
+        "data set on the Hub."
+    )
+    sha256: Sha256 | None = Field(description="Of the file or folder; null where none is stated.")
+    dataset: str | None = Field(None, description="The Hub data set, such as `id@revision`.")
     n_vectors: dict[str, VectorCounts] = Field(description="By condition.")
     pooling: Pooling
+
+
+class PlannedFor(_Strict):
+    """The machine that the manifest plans for, and the budget that training kept to."""
+
+    device: Literal["cpu", "cuda"] = Field(description="`hardware.target.device`.")
+    memory_gb: PositiveFloat | None = Field(description="`hardware.target.memory_gb`.")
+    compute_capability: ComputeCapability | None
+    budget_gb: PositiveFloat | None = Field(
+        description="10^9 bytes that training was planned for: of `--memory-gb`, else of the "
+        "target. Null: what the device had."
+    )
+
+
+class Replacement(_Strict):
+    """Something else than what the manifest names."""
+
+    stated: str | None = Field(description="What the manifest names; null: nothing.")
+    used: str = Field(description="Its name, without a path of the machine.")
+    digest: str = Field(description="Of what was used.")
+
+
+class Substitution(_Strict):
+    """What `--base-model` and `--data` put in the place of what the manifest names.
+
+    The weights are then not the ones that the manifest describes, and a push refuses them.
+    """
+
+    base_model: Replacement | None
+    data: Replacement | None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.base_model is None and self.data is None:
+            raise ValueError("a substitution of nothing is null")
+        return self
 
 
 class FinalStep(_Strict):
@@ -76,15 +127,23 @@ class TrainedSae(_Strict):
     steps: Positive
     batch_size: Positive
     learning_rate: FiniteFloat
-    seconds: Seconds
+    device: str = Field(description="Where it was really trained, such as `cpu` or `cuda:0`.")
+    n_saes_together: Positive = Field(description="SAEs trained as one batch with it, it included.")
+    micro_batch: Positive = Field(
+        description="Vectors computed at a time; below batch_size, gradients were accumulated."
+    )
+    seconds: Seconds = Field(
+        description="Its share: the time of the SAEs trained together, divided by their number."
+    )
     input_scale: FiniteFloat = Field(
         gt=0,
         description="The centred input was divided by this while training; folded into the "
         "exported weights. 1.0: no scaling.",
     )
     final: FinalStep
-    loss_curve: tuple[tuple[NonNegative, FiniteFloat, FiniteFloat], ...] = Field(
-        description="Thinned to about 50 points of (step, loss, l0), each a mean since the last."
+    loss_curve: tuple[tuple[NonNegative, FiniteFloat, FiniteFloat, FiniteFloat], ...] = Field(
+        description="Thinned to about 50 points of (step, loss, l0, explained_variance), each a "
+        "mean since the last; of the batches trained on."
     )
     threshold_init: FiniteFloat | None = Field(
         description="JumpReLU: every latent's threshold before training, in the exported units."
@@ -95,13 +154,18 @@ class TrainedSae(_Strict):
 class TrainingRecord(_Strict):
     """The whole file."""
 
-    format: Literal["sae-release.training/1"] = FORMAT
+    format: Literal["sae-release.training/2"] = FORMAT
     tool_version: str
     manifest_digest: Sha256
     base_model: TrainedOn
     data: TrainingData
-    environment: dict[str, str] = Field(
-        description="python, platform, torch, transformers, device, device_name, threads."
+    substituted: Substitution | None = Field(
+        description="Null: everything is what the manifest names."
+    )
+    target: PlannedFor
+    environment: Environment = Field(
+        description="Of the latest run: engine, python, platform, versions of packages, device, "
+        "device_name, compute_capability, cuda, driver, threads."
     )
     seconds_total: Seconds = Field(description="Sum over the SAEs, without the capture.")
     saes: dict[str, TrainedSae] = Field(description="By sae_id.")

@@ -6,37 +6,91 @@ from typing import Annotated
 
 import typer
 
-from release.options import DEFAULT_BUILD, BaseModelOption, BuildOption, ManifestArgument
+from release.options import (
+    DEFAULT_BUILD,
+    BaseModelOption,
+    BuildOption,
+    DataOption,
+    DeviceOption,
+    Engine,
+    EngineOption,
+    ManifestArgument,
+    MemoryOption,
+    OnlyOption,
+    RayAddressOption,
+)
 
 
 def retrain(
     manifest: ManifestArgument,
     build: BuildOption = DEFAULT_BUILD,
     base_model: BaseModelOption = None,
-    device: Annotated[str, typer.Option(help="Where to train: cpu, cuda, cuda:1.")] = "cpu",
-    only: Annotated[
-        str | None, typer.Option("--only", metavar="GLOB", help="Only the SAEs whose id matches.")
+    data: DataOption = None,
+    device: DeviceOption = None,
+    only: OnlyOption = None,
+    memory_gb: MemoryOption = None,
+    engine: EngineOption = Engine.LOCAL,
+    ray_address: RayAddressOption = None,
+    submit: Annotated[
+        bool,
+        typer.Option("--submit", help="With --engine hf-jobs: really start the job, which costs."),
+    ] = False,
+    job_tool: Annotated[
+        str | None,
+        typer.Option(
+            "--job-tool",
+            metavar="REQUIREMENT",
+            help="With --engine hf-jobs: the pinned sae-release that the job installs, such as "
+            "'sae-release[retrain] @ git+https://...@COMMIT'. Default: the version installed here.",
+        ),
+    ] = None,
+    job_timeout: Annotated[
+        str | None,
+        typer.Option(
+            "--job-timeout",
+            metavar="TIME",
+            help="With --engine hf-jobs: after how long it is ended, such as 90m. Default: 2h.",
+        ),
     ] = None,
 ) -> None:
     """Capture activations and train every SAE of the manifest that is not trained yet.
 
-    Example: release retrain manifests/demo-smollm2-135m-instruct.yaml
+    Killed at any moment, the same command goes on where it stopped, to the same weights.
+
+    Example: release retrain manifests/demo-smollm2-135m-instruct.yaml --only "*_L9_*"
     """
     from manifests.build_folder import BuildFolder
     from manifests.load import load_manifest
     from release.console import TerminalProgress, show
-    from retrain.stage import retrain as retrain_stage
+    from release.training_options import TrainingOptions, train
 
-    loaded = load_manifest(manifest)
-    folder = BuildFolder(build / loaded.name)
-    retrain_stage(
-        loaded,
-        folder,
+    options = TrainingOptions(
         device=device,
-        base_model=base_model,
         only=only,
-        progress=TerminalProgress(),
+        base_model=base_model,
+        data=data,
+        memory_gb=memory_gb,
+        engine=engine,
+        ray_address=ray_address,
     )
+    of_a_job = {"--submit": submit, "--job-tool": job_tool, "--job-timeout": job_timeout}
+    options.refuse_contradictions([name for name, value in of_a_job.items() if value])
+    loaded = load_manifest(manifest)
+    if engine is Engine.HF_JOBS:
+        from release.training_job import show_or_submit
+
+        command = f"release retrain {manifest} --engine hf-jobs"
+        show_or_submit(
+            loaded,
+            tool=job_tool,
+            timeout=job_timeout,
+            submit=submit,
+            command=command + "".join(f" {n} {v!r}" for n, v in of_a_job.items() if v),
+            build=build,
+        )
+        return
+    folder = BuildFolder(build / loaded.name)
+    train(loaded, folder, options, progress=TerminalProgress())
     n_there = sum(folder.sae_folder(spec.sae_id).is_dir() for spec in loaded.saes)
     show(
         f"{n_there} of {len(loaded.saes)} SAEs lie under {folder.repository}. "

@@ -15,8 +15,13 @@ from release.options import (
     DEFAULT_BUILD,
     BaseModelOption,
     BuildOption,
+    DeviceOption,
+    Engine,
+    EngineOption,
     HubOption,
     ManifestArgument,
+    MemoryOption,
+    RayAddressOption,
 )
 
 
@@ -25,7 +30,10 @@ def run(
     hub: HubOption = None,
     build: BuildOption = DEFAULT_BUILD,
     base_model: BaseModelOption = None,
-    device: Annotated[str, typer.Option(help="Where to train: cpu, cuda, cuda:1.")] = "cpu",
+    device: DeviceOption = None,
+    memory_gb: MemoryOption = None,
+    engine: EngineOption = Engine.LOCAL,
+    ray_address: RayAddressOption = None,
     public: Annotated[
         bool,
         typer.Option("--public", help="Create the repository public (private otherwise)."),
@@ -33,22 +41,39 @@ def run(
 ) -> int:
     """Train, validate, render and push one manifest, then validate what is on the Hub.
 
+    A base model that `--base-model` names in place of the manifest's own is recorded, and such
+    weights are not pushed; a local copy passes when its folder is named as the model is.
+
     Example: release run manifests/demo-smollm2-135m-instruct.yaml --hub embedded
     """
     from manifests.build_folder import BuildFolder
+    from manifests.errors import UsageError
     from manifests.load import load_manifest
     from release.console import TerminalProgress, say, show, show_report
     from release.hub_connection import connect
     from release.pipeline import make_and_check, publish
+    from release.training_options import TrainingOptions
 
+    if engine is Engine.HF_JOBS:
+        raise UsageError(
+            "a job trains and stages weights, and this command goes on with them at once",
+            where="--engine hf-jobs",
+            next_step=f"release retrain {manifest} --engine hf-jobs",
+        )
+    training = TrainingOptions(
+        device=device,
+        base_model=base_model,
+        memory_gb=memory_gb,
+        engine=engine,
+        ray_address=ray_address,
+    )
+    training.refuse_contradictions()
     started = time.monotonic()
     loaded = load_manifest(manifest)
     folder = BuildFolder(build / loaded.name)
     progress = TerminalProgress()
     with connect(hub, build=build) as connection:
-        report = make_and_check(
-            loaded, folder, connection, device=device, base_model=base_model, progress=progress
-        )
+        report = make_and_check(loaded, folder, connection, training=training, progress=progress)
         show_report(report, next_command="the card is rendered and pushed now")
         released = publish(
             loaded,

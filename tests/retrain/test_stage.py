@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import retrain.stage
+import retrain.training.train
 from manifests.digests import file_sha256
 from manifests.errors import UsageError
 from manifests.progress import Silent
@@ -43,19 +44,19 @@ def run(project: Any, **options: Any) -> list[str]:
 def count_training(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The ids of the SAEs trained from now on."""
     trained: list[str] = []
-    real = retrain.stage._train_one
+    real = retrain.training.train.train_unit
 
-    def counted(loaded: Any, spec: Any, *rest: Any) -> Any:
-        trained.append(spec.sae_id)
-        return real(loaded, spec, *rest)
+    def counted(unit: Any, *rest: Any, **options: Any) -> Any:
+        trained.extend(job.sae_id for job in unit.jobs)
+        return real(unit, *rest, **options)
 
-    monkeypatch.setattr(retrain.stage, "_train_one", counted)
+    monkeypatch.setattr(retrain.training.train, "train_unit", counted)
     return trained
 
 
-def kill_after(monkeypatch: pytest.MonkeyPatch, name: str, calls: int) -> None:
-    """Raise in the n-th call of a function of the stage, before it does anything."""
-    real, done = getattr(retrain.stage, name), []
+def kill_after(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, calls: int) -> None:
+    """Raise in the n-th call of a function, before it does anything."""
+    real, done = getattr(module, name), []
 
     def killing(*args: Any, **options: Any) -> Any:
         done.append(1)
@@ -63,7 +64,7 @@ def kill_after(monkeypatch: pytest.MonkeyPatch, name: str, calls: int) -> None:
             raise Killed
         return real(*args, **options)
 
-    monkeypatch.setattr(retrain.stage, name, killing)
+    monkeypatch.setattr(module, name, killing)
 
 
 def test_every_sae_of_the_manifest_is_written_and_recorded(project: Any) -> None:
@@ -158,7 +159,7 @@ def test_a_damaged_or_deleted_file_is_made_again(
 
 @pytest.mark.parametrize(
     ("function", "calls"),
-    [("_train_one", 4), ("_write_files", 5), ("sae_record", 6), ("write_record", 1)],
+    [("train_unit", 4), ("_write_files", 5), ("sae_record", 6), ("write_record", 1)],
 )
 def test_a_run_killed_in_the_middle_goes_on_to_the_same_files(
     function: str, calls: int, make_project: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
@@ -166,7 +167,8 @@ def test_a_run_killed_in_the_middle_goes_on_to_the_same_files(
     whole, killed = make_project("whole"), make_project("killed")
     run(whole)
     with monkeypatch.context() as patch:
-        kill_after(patch, function, calls)
+        module = retrain.training.train if function == "train_unit" else retrain.stage
+        kill_after(patch, module, function, calls)
         with pytest.raises(Killed):
             run(killed)
     assert not killed.build.training_json.exists()
@@ -219,39 +221,51 @@ def test_folders_that_the_manifest_no_longer_names_are_removed_and_no_others(pro
 def test_held_out_completions_are_never_run_through_the_base_model(
     project: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import retrain.activation_cache
     from manifests.completions import load_split
+    from retrain.activations.capture import ActivationReader
+    from validators.base_models.base_model import completion_token_ids, load_base_model
 
-    seen: list[str] = []
-    real = retrain.activation_cache.capture
+    seen: list[tuple[int, ...]] = []
+    real = ActivationReader.read
 
-    def watched(base: Any, rows: Any, *rest: Any, **options: Any) -> Any:
-        seen.extend(row.id for row in rows)
-        return real(base, rows, *rest, **options)
+    def watched(self: Any, passages: Any, batch: Any) -> Any:
+        for member in batch.members:
+            seen.append((*passages[member].prompt, *passages[member].own.tolist()))
+        return real(self, passages, batch)
 
-    monkeypatch.setattr(retrain.activation_cache, "capture", watched)
+    monkeypatch.setattr(ActivationReader, "read", watched)
     run(project)
-    split = load_split(project.load())
-    assert seen == [row.id for row in split.train]
-    assert not set(seen) & {row.id for row in split.held_out}
+    loaded = project.load()
+    split = load_split(loaded)
+    base = load_base_model(loaded.manifest.base_model, override=project.checkpoint)
+
+    def tokens(rows: Any) -> list[tuple[int, ...]]:
+        return sorted(tuple(completion_token_ids(base.tokenizer, row)[0]) for row in rows)
+
+    assert sorted(seen) == tokens(split.train)
+    assert not set(seen) & set(tokens(split.held_out))
 
 
-def test_activations_are_captured_once_and_a_damaged_cache_is_replaced(
-    project: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_activations_are_captured_once_and_a_damaged_cache_is_replaced(project: Any) -> None:
     run(project)
     whole = project.repository_files()
     (cache,) = (project.build.work / "activations").iterdir()
-    stored = cache.read_bytes()
-    shutil.rmtree(project.build.repository)
-    shutil.rmtree(project.build.work / "training")
+    shards = sorted(path for path in cache.rglob("*") if path.is_file())
+    stored = {path: path.read_bytes() for path in shards}
+    assert shards
+
+    def forget() -> None:
+        shutil.rmtree(project.build.repository)
+        shutil.rmtree(project.build.work / "training")
+
+    forget()
     assert "activations of 28 completions: from the cache" in run(project)
-    cache.write_bytes(stored[:100])
-    shutil.rmtree(project.build.repository)
-    shutil.rmtree(project.build.work / "training")
+    largest = max(shards, key=lambda path: len(stored[path]))
+    largest.write_bytes(stored[largest][:100])
+    forget()
     run(project)
     assert project.repository_files() == whole
-    assert cache.read_bytes() == stored
+    assert {path: path.read_bytes() for path in shards} == stored
 
 
 def test_training_json_names_no_path_of_the_machine(project: Any) -> None:
@@ -284,8 +298,8 @@ def test_a_process_killed_while_training_leaves_what_a_second_one_completes(
         from manifests.progress import Silent
 
         real, done = retrain.stage._write_files, []
-        def write_then_die(*args):
-            files = real(*args)
+        def write_then_die(*args, **options):
+            files = real(*args, **options)
             done.append(1)
             if len(done) == 5:
                 os._exit(9)  # no finally block, no flush: as SIGKILL

@@ -164,10 +164,31 @@ def random_completions(n: int) -> list[Completion]:
 @pytest.fixture(scope="session")
 def good_release(tmp_path_factory: pytest.TempPathFactory, tiny_llama: Path) -> TinyRelease:
     """Manifest, data and three SAEs made from the training vectors' principal directions."""
-    root = tmp_path_factory.mktemp("good_release")
+    return _make_release(tmp_path_factory.mktemp("good_release"), MANIFEST, tiny_llama)
+
+
+@pytest.fixture(scope="session")
+def release_of_the_newer(tmp_path_factory: pytest.TempPathFactory, tiny_llama: Path) -> TinyRelease:
+    """As `good_release`, with the architectures that are saved under another name or have no k."""
+    text = MANIFEST.replace(
+        "architectures: [topk, jumprelu, gated]",
+        "architectures: [batchtopk, matryoshka_batchtopk, standard]",
+    ).replace(
+        "  topk: {k: 9}\n",
+        "  batchtopk: {k: 9}\n"
+        "  matryoshka_batchtopk: {k: 9, widths: [16, 32]}\n"
+        "  standard: {l1_coefficient: 0.1}\n",
+    )
+    text = text.replace("TopK has nine active latents.", "BatchTopK has five or more.").replace(
+        "worst(topk.l0) == 9 and", "worst(batchtopk.l0) >= 5 and"
+    )
+    return _make_release(tmp_path_factory.mktemp("newer_release"), text, tiny_llama)
+
+
+def _make_release(root: Path, manifest: str, tiny_llama: Path) -> TinyRelease:
     data = completions_jsonl(random_completions(120))
     (root / "completions.jsonl").write_bytes(data)
-    (root / "tiny.yaml").write_text(MANIFEST % bytes_sha256(data), encoding="utf-8")
+    (root / "tiny.yaml").write_text(manifest % bytes_sha256(data), encoding="utf-8")
     loaded = load_manifest(root / "tiny.yaml")
     base = load_base_model(loaded.manifest.base_model, override=str(tiny_llama))
     split = load_split(loaded)
@@ -214,12 +235,21 @@ def _write_sae(folder: Path, architecture: str, train: np.ndarray[Any, Any]) -> 
             "hf_hook_name": "model.layers.1",
         },
     }
+    if architecture == "standard":
+        # Without thresholds half of the used latents are active: 10 of 20 directions, both ways.
+        never[10:16] = never[26:32] = -1000.0
+    if architecture in ("batchtopk", "matryoshka_batchtopk"):
+        # As SAELens saves them: jumprelu, with one threshold; two values, so that no file repeats.
+        quantile = 0.69 if architecture == "batchtopk" else 0.68
+        threshold = torch.full((len(decoder),), float(pre.clamp(min=0).quantile(quantile)))
+        cfg |= {"architecture": "jumprelu"}
+        cfg["metadata"]["training_architecture"] = architecture
     if architecture == "gated":
         zeros = torch.zeros(len(decoder))
         tensors |= {"b_gate": never - threshold, "b_mag": zeros, "r_mag": zeros.clone()}
     else:
         tensors["b_enc"] = never
-    if architecture == "jumprelu":
+    if cfg["architecture"] == "jumprelu":
         tensors["threshold"] = threshold
     if architecture == "topk":
         cfg["k"] = K
@@ -247,6 +277,13 @@ def _write_training_record(
             "n_vectors": {"mixed": {"train": n_train, "held_out": n_held_out}},
             "pooling": manifest.data.pooling,
         },
+        "substituted": None,
+        "target": {
+            "device": "cpu",
+            "memory_gb": None,
+            "compute_capability": None,
+            "budget_gb": None,
+        },
         "environment": {},
         "seconds_total": 0.0,
         "saes": {
@@ -258,6 +295,9 @@ def _write_training_record(
                 "steps": 1,
                 "batch_size": 8,
                 "learning_rate": 1e-3,
+                "device": "cpu",
+                "n_saes_together": 1,
+                "micro_batch": 8,
                 "seconds": 0.0,
                 "input_scale": 1.0,
                 "final": {"loss": 0.0, "l0": 0.0},

@@ -12,7 +12,10 @@ from validators.training_record import (
 SHA = "a" * 64
 
 
-def record(**changes: Any) -> TrainingRecord:
+DEMO = {"stated": "a/b", "used": "folder c", "digest": SHA}
+
+
+def record(top: dict[str, Any] | None = None, **changes: Any) -> TrainingRecord:
     sae = {
         "inputs_digest": SHA,
         "seed": 7,
@@ -21,10 +24,13 @@ def record(**changes: Any) -> TrainingRecord:
         "steps": 8,
         "batch_size": 8,
         "learning_rate": 3e-4,
+        "device": "cpu",
+        "n_saes_together": 1,
+        "micro_batch": 8,
         "seconds": 1.5,
         "input_scale": 40.25,
         "final": {"loss": 0.25, "l0": 64.0},
-        "loss_curve": [(4, 0.5, 64.0), (8, 0.25, 64.0)],
+        "loss_curve": [(4, 0.5, 64.0, 0.5), (8, 0.25, 64.0, 0.75)],
         "threshold_init": None,
         "files": {"cfg.json": SHA, "sae_weights.safetensors": SHA},
     }
@@ -39,9 +45,17 @@ def record(**changes: Any) -> TrainingRecord:
                 "n_vectors": {"mixed": {"train": 30, "held_out": 10}},
                 "pooling": "last_token",
             },
-            "environment": {"python": "3.11"},
+            "substituted": None,
+            "target": {
+                "device": "cuda",
+                "memory_gb": 4.0,
+                "compute_capability": "7.5",
+                "budget_gb": 4.0,
+            },
+            "environment": {"python": "3.11", "driver": None},
             "seconds_total": 1.5,
             "saes": {"topk_L0_mixed": {**sae, **changes}},
+            **(top or {}),
         }
     )
 
@@ -72,8 +86,41 @@ def test_an_unknown_key_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("input_scale", 0.0), ("seconds", float("nan")), ("n_train", 0), ("files", {"a": "short"})],
+    [
+        ("input_scale", 0.0),
+        ("seconds", float("nan")),
+        ("n_train", 0),
+        ("files", {"a": "short"}),
+        ("micro_batch", 0),
+        ("n_saes_together", 0),
+        # Of another format: a point of the curve has an explained variance too.
+        ("loss_curve", [(4, 0.5, 64.0)]),
+    ],
 )
 def test_impossible_values_are_refused(key: str, value: Any) -> None:
     with pytest.raises(ValueError, match=key):
         record(**{key: value})
+
+
+@pytest.mark.parametrize("part", ["base_model", "data"])
+def test_a_substitution_of_one_part_reads_back_equal(part: str, tmp_path: Path) -> None:
+    substituted = {"base_model": None, "data": None, part: DEMO}
+    written = record({"substituted": substituted})
+    written.write(tmp_path / "training.json")
+    assert read_training_record(tmp_path / "training.json") == written
+
+
+def test_a_substitution_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="a substitution of nothing is null"):
+        record({"substituted": {"base_model": None, "data": None}})
+
+
+def test_data_of_the_hub_have_no_file() -> None:
+    data = {
+        "file": None,
+        "sha256": None,
+        "dataset": "a/texts@1234",
+        "n_vectors": {"mixed": {"train": 30, "held_out": 10}},
+        "pooling": "last_token",
+    }
+    assert record({"data": data}).data.dataset == "a/texts@1234"

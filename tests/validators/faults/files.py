@@ -26,6 +26,11 @@ def only(name: str) -> Damage:
     return damage
 
 
+OTHER_BASE_MODEL = {
+    "base_model": {"stated": "tiny/llama", "used": "tiny/other", "digest": "2" * 64},
+    "data": None,
+}
+
 FAULTS = (
     Fault("F012", "one_sae_under_two_names",
           lambda d: shutil.copytree(d.sae("topk"), d.root / "another_name"),
@@ -54,6 +59,16 @@ FAULTS = (
         "F008",
         "weights_of_other_data",
         lambda d: d.edit_training(lambda r: r["data"].update(sha256="1" * 64)),
+    ),
+    Fault(
+        "F008",
+        "weights_of_a_dataset_that_the_manifest_does_not_name",
+        lambda d: d.edit_training(lambda r: r["data"].update(dataset="someone/texts")),
+    ),
+    Fault(
+        "F008",
+        "another_base_model_in_place_of_the_manifests",
+        lambda d: d.edit_training(lambda r: r.update(substituted=OTHER_BASE_MODEL)),
     ),
     Fault("F009", "config_edited_after_training", cfg("topk", device="cuda:0"), TOPK),
     Fault(

@@ -1,0 +1,1 @@
+"""What training takes, decided before anything is loaded: device, precision, memory."""
