@@ -1,4 +1,4 @@
-"""The labelled completions: the JSONL file that a manifest names, and its fixed split.
+"""The labelled completions: the JSONL file or data set of a manifest, and their fixed split.
 
 One row is one completion of an ambiguous prompt. Rows labelled `ambiguous` stay in the file but
 belong to no condition unless one names that label.
@@ -23,10 +23,12 @@ from pydantic import (
     ValidationError,
 )
 
-from manifests.data import Condition, HeldOut, Label
+from manifests.data import Condition, Data, HeldOut, Label
+from manifests.data_at_hand import data_at_hand
 from manifests.digests import bytes_sha256, canonical_json
 from manifests.errors import ReleaseError
 from manifests.fields import Identifier, Sha256, Text
+from manifests.hub_rows import RowSource, hub_rows
 from manifests.load import LoadedManifest
 
 
@@ -88,15 +90,7 @@ def read_completions(path: Path, sha256: str) -> tuple[Completion, ...]:
             expected="the JSONL file of completions that data.file names",
             next_step="`release sample MANIFEST` makes it",
         ) from error
-    found = bytes_sha256(content)
-    if found != sha256:
-        raise CompletionsProblem(
-            f"has the SHA-256 {found}",
-            where=str(path),
-            expected=f"{sha256}, which data.sha256 of the manifest states",
-            next_step="restore the file, or put its digest into data.sha256 if it was meant to "
-            "change",
-        )
+    _check_digest(bytes_sha256(content), sha256, str(path))
     return parse_completions(content, shown_as=str(path))
 
 
@@ -165,18 +159,66 @@ def split_completions(rows: Iterable[Completion], held_out: HeldOut) -> Split:
     )
 
 
-def load_split(loaded: LoadedManifest) -> Split:
+def load_split(
+    loaded: LoadedManifest, *, data: Path | None = None, rows_of: RowSource = hub_rows
+) -> Split:
     """The split of a manifest's own data: the rows that at least one condition uses.
 
+    Args:
+        loaded: a manifest whose data is completions.
+        data: a JSONL file in place of the manifest's, whatever its digest.
+        rows_of: opens the data set where the manifest names no file.
+
     Raises:
-        CompletionsProblem: as `read_completions`.
+        CompletionsProblem: as `read_completions`; also where the data is plain text.
         DataNotAtHand: the manifest does not say where the completions are.
+        DataUnreadable: `data` cannot be read.
+        DatasetProblem, MissingExtra: see `hub_rows`.
     """
-    data = loaded.manifest.data.at_hand()
-    conditions = loaded.manifest.data.conditions
-    used = {label for condition in conditions.values() for label in condition.labels}
-    rows = read_completions(loaded.file_beside(data.file), data.sha256)
-    return split_completions((row for row in rows if row.label in used), data.held_out)
+    stated = loaded.manifest.data
+    at_hand = data_at_hand(stated, data)
+    if stated.text is not None:
+        raise CompletionsProblem(
+            "the manifest's data is plain text",
+            where="data.text",
+            expected="labelled completions",
+            next_step="leave out data.text, and give the conditions their labels",
+        )
+    used = {label for condition in stated.conditions.values() for label in condition.labels}
+    if data is not None:
+        rows = read_completions(data, at_hand.sha256)
+    elif stated.file is not None:
+        rows = read_completions(loaded.file_beside(stated.file), at_hand.sha256)
+    else:
+        rows = _dataset_completions(stated, at_hand.sha256, rows_of)
+    return split_completions((row for row in rows if row.label in used), at_hand.held_out)
+
+
+def _dataset_completions(data: Data, sha256: str, rows_of: RowSource) -> tuple[Completion, ...]:
+    """The rows of a data set, whose digest is that of the file that they would make."""
+    assert data.dataset is not None, "at_hand() found neither file nor dataset"
+    where = f"data.dataset, {data.dataset.name}"
+    lines = []
+    for number, row in enumerate(rows_of(data.dataset), start=1):
+        try:
+            lines.append(canonical_json(dict(row)))
+        except (TypeError, ValueError) as error:
+            problem = _problem(f"is not JSON: {error}", f"{where}:{number}")
+            raise CompletionsProblem(str(problem)) from error
+    rows = parse_completions(b"\n".join(lines), shown_as=where)
+    _check_digest(bytes_sha256(completions_jsonl(rows)), sha256, where)
+    return rows
+
+
+def _check_digest(found: str, stated: str, where: str) -> None:
+    if found != stated:
+        raise CompletionsProblem(
+            f"has the SHA-256 {found}",
+            where=where,
+            expected=f"{stated}, which data.sha256 of the manifest states",
+            next_step="restore the file, or put its digest into data.sha256 if it was meant to "
+            "change",
+        )
 
 
 def _rank(seed: int, row_id: str) -> str:

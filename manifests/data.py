@@ -1,7 +1,8 @@
-"""The labelled completions: where they are, how they were labelled, split and pooled."""
+"""What runs through the base model, completions or plain text: where it is, how it is read."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
@@ -12,7 +13,7 @@ from manifests.facts import NamedScenario
 from manifests.fields import Fraction, Identifier, RelativePath, RepoId, Sha256, Strict, Text
 
 Label = Literal["deceptive", "honest", "ambiguous"]
-Pooling = Literal["last_token", "completion_mean"]
+Pooling = Literal["last_token", "completion_mean", "every_token"]
 
 
 class Scenario(Strict):
@@ -46,52 +47,110 @@ class Sampling(Strict):
 
 
 class HeldOut(Strict):
-    """The fixed split that training never sees, stratified by scenario and label."""
+    """The fixed split that training never sees.
+
+    Completions are stratified by scenario and label; of a text, whole documents are held out.
+    """
 
     fraction: Fraction = 0.25
     seed: Annotated[int, Field(ge=0)] = 0
 
 
 class Condition(Strict):
-    """A training condition: the completions whose label is in `labels`."""
+    """A training condition: the completions whose label is in `labels`, or the whole text."""
 
-    labels: tuple[Label, ...] = Field(min_length=1)
+    labels: tuple[Label, ...] = Field((), description="None only of plain text, which has none.")
     n: PositiveInt | None = Field(
         None, description="Completions, as reported; null where the file itself is counted."
     )
 
 
 class HubDataset(Strict):
-    """A data set on the Hub."""
+    """A data set on the Hub, streamed in its own order."""
 
     id: RepoId
     revision: Text | None = Field(None, description="Commit or tag; null when it is not known.")
+    config: Text | None = Field(None, description="Null: its only or default configuration.")
+    split: Text = "train"
+
+    @property
+    def name(self) -> str:
+        """`owner/name@revision`, with configuration and split where they are stated."""
+        name = f"{self.id}@{self.revision}" if self.revision else self.id
+        parts = [part for part in (self.config, self.split) if part and part != "train"]
+        return f"{name} ({', '.join(parts)})" if parts else name
+
+
+class PlainText(Strict):
+    """How documents are read: in contexts of consecutive tokens, each position a vector."""
+
+    context_size: Annotated[int, Field(ge=2)] = Field(
+        description="Tokens of a context; a document's last one may be shorter."
+    )
+    prepend_bos: bool = Field(
+        True,
+        description="Every context starts with the beginning-of-sequence token, which counts in "
+        "context_size; without effect where the tokenizer has none.",
+    )
+    skip_first: Annotated[int, Field(ge=0)] = Field(
+        1,
+        description="Positions at the start of a context that give no vector: the first one's "
+        "norm is often a hundred times the others'.",
+    )
+    text_field: Text = Field("text", description="Key or column that holds a document.")
+    max_documents: PositiveInt | None = Field(
+        None, description="Only the first documents, duplicates not counted; null: all."
+    )
+
+    @model_validator(mode="after")
+    def _leaves_positions(self) -> Self:
+        if self.skip_first >= self.context_size:
+            raise ValueError(
+                f"skip_first is {self.skip_first}, which leaves nothing of contexts of "
+                f"{self.context_size} tokens"
+            )
+        return self
 
 
 class DataNotAtHand(ReleaseError):
-    """A stage needs the completions, but the manifest does not say where they are."""
+    """A stage needs the data, but the manifest does not say where it is."""
 
     exit_code = 2
 
 
 class Data(Strict):
-    """The labelled completions, and how an activation vector is made of each.
+    """Labelled completions or plain text, and how activation vectors are made of them.
 
     Null stands for what is not known; a stage that needs it refuses and says so.
     """
 
     file: RelativePath | None = Field(
-        None, description="JSONL file, relative to the manifest's folder."
+        None,
+        description="JSONL of completions; of plain text .txt, .jsonl or a folder of them. "
+        "Relative to the manifest's folder.",
     )
-    sha256: Sha256 | None = Field(None, description="SHA-256 of the file.")
-    dataset: HubDataset | None = Field(None, description="The data set, when it is on the Hub.")
-    description: Text = Field(description="What the completions are; printed on the card.")
-    label_rule: Text = Field(description="How the labels were made; printed on the card.")
+    sha256: Sha256 | None = Field(
+        None,
+        description="SHA-256 of the file; of a data set, of its rows as one JSONL file would "
+        "have them.",
+    )
+    dataset: HubDataset | None = Field(
+        None, description="The data set on the Hub; read where there is no file."
+    )
+    text: PlainText | None = Field(
+        None, description="Given where the data is plain text; null: labelled completions."
+    )
+    description: Text = Field(description="What the data is; printed on the card.")
+    label_rule: Text | None = Field(
+        None, description="How the labels were made; printed on the card. Null only of plain text."
+    )
     label_precision: Text | None = Field(
         None, description="What reading a sample by hand showed; null when nobody did."
     )
     pooling: Pooling | None = Field(
-        None, description="How one vector is made of a completion's positions."
+        None,
+        description="Which vectors a completion gives: its last position's, the mean over its "
+        "positions, or one of each of its tokens. Plain text: every_token.",
     )
     conditions: dict[Identifier, Condition] = Field(min_length=1)
     held_out: HeldOut | None = Field(None, description="Null when no split is known.")
@@ -102,9 +161,19 @@ class Data(Strict):
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
-        problems = []
-        if (self.file is None) != (self.sha256 is None):
+        problems = [] if self.text is None else list(_odd_in_text(self))
+        if self.text is None:
+            if self.label_rule is None:
+                problems.append("label_rule is missing, which only plain text may leave out")
+            problems += [
+                f"conditions.{name} names no labels, which only plain text may leave out"
+                for name, condition in self.conditions.items()
+                if not condition.labels
+            ]
+        if self.file is not None and self.sha256 is None:
             problems.append("file and sha256 belong together")
+        if self.sha256 is not None and self.file is None and self.dataset is None:
+            problems.append("sha256 belongs to a file or a dataset, and there is neither")
         counts = {
             condition.labels[0]: condition.n
             for condition in self.conditions.values()
@@ -125,29 +194,55 @@ class Data(Strict):
         return self
 
     def at_hand(self) -> DataAtHand:
-        """The facts that reading the completions takes, all of them known.
+        """The facts that reading the data takes, all of them known.
 
         Raises:
             DataNotAtHand: one is null; names each.
         """
-        missing = [
+        missing = [] if self.file or self.dataset else ["data.file"]
+        if self.file is None and self.dataset is not None and self.dataset.revision is None:
+            missing.append("data.dataset.revision")
+        missing += [
             f"data.{name}"
-            for name in ("file", "sha256", "pooling", "held_out")
+            for name in ("sha256", "pooling", "held_out")
             if getattr(self, name) is None
         ]
-        if self.file is None or self.sha256 is None or not self.pooling or not self.held_out:
+        if missing or self.sha256 is None or not self.pooling or not self.held_out:
             raise DataNotAtHand(
                 f"the manifest leaves {', '.join(missing)} open",
                 where="data",
-                expected="a local file with its sha256, the pooling and the held-out split",
+                expected="a local file or a dataset at a fixed revision, its sha256, the pooling "
+                "and the held-out split",
                 next_step="name another data set with --data, or fill them in",
             )
-        return DataAtHand(self.file, self.sha256, self.pooling, self.held_out)
+        name = self.dataset.name if self.file is None and self.dataset else self.file
+        return DataAtHand(name or "", self.sha256, self.pooling, self.held_out)
+
+
+def _odd_in_text(data: Data) -> Iterator[str]:
+    """What belongs to completions and stands beside `text`."""
+    if data.pooling not in (None, "every_token"):
+        yield f"pooling is {data.pooling}, but plain text has no completions: every_token"
+    if len(data.conditions) > 1:
+        yield f"plain text has no labels, so one condition, not {len(data.conditions)}"
+    for name, condition in data.conditions.items():
+        if condition.labels:
+            yield f"conditions.{name} names labels, which plain text does not have"
+    yield from (
+        f"{key} belongs to completions, not to plain text"
+        for key in ("label_rule", "label_precision", "sampling")
+        if getattr(data, key) is not None
+    )
+    if data.scenarios:
+        yield "scenarios belong to completions, not to plain text"
 
 
 @dataclass(frozen=True)
 class DataAtHand:
-    """Where the completions lie and how they are read, with nothing left open."""
+    """Where the data lies and how it is read, with nothing left open.
+
+    `file` is relative to the manifest's folder, or the name of a data set on the Hub.
+    """
 
     file: str
     sha256: str

@@ -153,7 +153,7 @@ class _Run:
             data = read_training_record(self.build.training_json).data
             if data.n_vectors.keys() == self.loaded.manifest.data.conditions.keys():
                 return data.n_vectors, data.pooling
-        activations = self._activations(None)
+        activations = self._activations()
         return _counts(activations), activations.pooling
 
     def _activations_and_plan(self) -> tuple[TrainingActivations, Plan]:
@@ -179,7 +179,7 @@ class _Run:
         least = dict.fromkeys(manifest.data.conditions, manifest.recipe.batch_size)
         first = [group for group, _ in groups_of(self.loaded, least)]
         capture_bytes = plan(budget, first, capture, is_cuda=is_cuda).capture_bytes
-        activations = self._activations(capture_bytes)
+        activations = self._activations(capture_bytes, capture.weights_bytes())
         n_train = {name: counts.train for name, counts in _counts(activations).items()}
         _refuse_empty(n_train, self.asked)
         groups = groups_of(self.loaded, n_train)
@@ -187,7 +187,9 @@ class _Run:
         self.progress.note(made.note())
         return activations, made
 
-    def _activations(self, memory_bytes: int | None) -> TrainingActivations:
+    def _activations(
+        self, memory_bytes: int | None = None, weights_bytes: int | None = None
+    ) -> TrainingActivations:
         from retrain.activations.training import training_activations
 
         return training_activations(
@@ -197,6 +199,7 @@ class _Run:
             base_model=self.options.base_model,
             data=self.options.data,
             memory_bytes=memory_bytes,
+            weights_bytes=weights_bytes,
             progress=self.progress,
         )
 

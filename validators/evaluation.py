@@ -147,7 +147,13 @@ def _finite_difference(agreement: PathAgreement) -> float:
 def _thresholds_moved(sae: SaeSubject, counts: LatentCounts) -> float:
     if sae.architecture not in JUMPRELU:
         raise UndefinedMetric("only JumpReLU has thresholds")
+    if sae.trained_only_as is not None:
+        raise UndefinedMetric(
+            f"the one threshold of a {sae.trained_only_as} SAE is an average, not a trained value"
+        )
     init = sae.threshold_init
+    if init == 0:
+        raise UndefinedMetric("the thresholds began at 0, of which no share can be taken")
     if init is None:
         raise UndefinedMetric("training.json states no threshold_init for it")
     threshold = sae.tensors["threshold"]

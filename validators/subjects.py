@@ -18,6 +18,7 @@ from validators.claim import Claim
 from validators.options import DEFAULTS, ValidateOptions
 from validators.reading.repository import Repository, UnreadableFile
 from validators.reading.safetensors_header import SafetensorsHeader
+from validators.saelens.format import TRAINING_ONLY_ARCHITECTURES
 from validators.selection import saes_named
 from validators.training_record import TrainingRecord, read_training_record
 
@@ -222,6 +223,16 @@ class SaeSubject:
         except UnreadableFile:
             return {}
         return metadata if isinstance(metadata, dict) else {}
+
+    @property
+    def trained_only_as(self) -> str | None:
+        """The architecture of its training that is saved as another one; None for all others.
+
+        By the claim, else by the metadata, as SAELens writes it.
+        """
+        claimed = self.spec.architecture if self.spec else None
+        named = (claimed, self.hook_metadata.get("training_architecture"))
+        return next((name for name in named if name in TRAINING_ONLY_ARCHITECTURES), None)
 
     @property
     def place(self) -> Place:

@@ -114,12 +114,6 @@ def test_half_precision_is_loaded_as_stated(folder: Path) -> None:
     assert load_base_model(spec, override=str(folder)).model.dtype == torch.bfloat16
 
 
-def test_a_quantised_precision_is_refused_before_anything_is_fetched() -> None:
-    spec = a_spec(precision={"weights": "nf4", "compute": "fp16"})
-    with pytest.raises(BaseModelProblem, match="a base model in nf4 cannot be loaded"):
-        load_base_model(spec)
-
-
 def test_the_digest_follows_the_weights_and_not_the_tokenizer(folder: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     copy.mkdir()

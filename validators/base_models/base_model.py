@@ -20,12 +20,18 @@ from validators.base_models.checkpoint_source import (
     locate_hub_checkpoint,
     locate_named_checkpoint,
 )
+from validators.base_models.precisions import (
+    compute_capability,
+    is_quantised,
+    loading_arguments,
+    refuse_missing_bf16,
+    require_quantiser,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 _HUB_NAME = re.compile(r"(?:[A-Za-z0-9][\w.-]{0,95}/)?[A-Za-z0-9][\w.-]{0,95}(?:@[\w./-]{1,200})?")
-_TORCH_DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 
 
 class BaseModelProblem(ReleaseError):
@@ -59,18 +65,21 @@ def load_base_model(
         device: where torch puts the weights.
 
     Raises:
-        MissingExtra: torch, transformers or, for a package, gguf is not installed.
+        MissingExtra: torch, transformers, for a package gguf, or for a quantised precision
+            bitsandbytes is not installed.
+        PrecisionProblem: the GPU computes no bf16.
         PackagedModelProblem: the package is missing or carries another file.
         BaseModelUnreachable: the Hub cannot be reached, or refuses or lacks the model.
         BaseModelProblem: the checkpoint cannot be loaded or is not the model that the manifest
-            describes, or the precision is not one of fp32, fp16, bf16.
+            describes.
         UsageError: `override` is neither a folder nor a Hub id.
     """
-    dtype_name = _torch_dtype_name(spec.precision)
     _need_packages()
+    require_quantiser(spec.precision)
+    refuse_missing_bf16(spec.precision, compute_capability(device))
     checkpoint = locate_checkpoint(spec, override=override)
     _check_config(checkpoint, spec)
-    return _base_model(checkpoint, spec.auto_class, dtype_name, device)
+    return _base_model(checkpoint, spec.auto_class, spec.precision, device)
 
 
 def load_named_base_model(name: str, *, device: str = "cpu") -> BaseModel:
@@ -91,7 +100,7 @@ def load_named_base_model(name: str, *, device: str = "cpu") -> BaseModel:
     if not Path(name).is_dir():
         return load_hub_base_model(name, device=device)
     checkpoint = locate_named_checkpoint(name)
-    return _base_model(checkpoint, "AutoModelForCausalLM", "float32", device)
+    return _base_model(checkpoint, "AutoModelForCausalLM", Precision(), device)
 
 
 def load_hub_base_model(name: str, *, device: str = "cpu") -> BaseModel:
@@ -115,7 +124,7 @@ def load_hub_base_model(name: str, *, device: str = "cpu") -> BaseModel:
     if "/" not in name:
         name = _official_name(name)
     checkpoint = locate_hub_checkpoint(name)
-    return _base_model(checkpoint, "AutoModelForCausalLM", "float32", device)
+    return _base_model(checkpoint, "AutoModelForCausalLM", Precision(), device)
 
 
 def _need_packages() -> None:
@@ -139,8 +148,10 @@ def _official_name(short: str) -> str:
     return official if "/" in official else f"openai-community/{official}"
 
 
-def _base_model(checkpoint: Checkpoint, auto_class: str, dtype_name: str, device: str) -> BaseModel:
-    model, tokenizer = _load(checkpoint, auto_class, dtype_name, device)
+def _base_model(
+    checkpoint: Checkpoint, auto_class: str, precision: Precision, device: str
+) -> BaseModel:
+    model, tokenizer = _load(checkpoint, auto_class, precision, device)
     return BaseModel(
         model=model,
         tokenizer=tokenizer,
@@ -206,18 +217,6 @@ def _encode(
     return [int(i) for i in tokenizer.encode(text, add_special_tokens=add_special_tokens)]
 
 
-def _torch_dtype_name(precision: Precision) -> str:
-    name = _TORCH_DTYPES.get(precision.weights)
-    if name is None:
-        raise BaseModelProblem(
-            f"a base model in {precision.weights} cannot be loaded",
-            where="base_model.precision.weights",
-            expected=f"one of {', '.join(_TORCH_DTYPES)}",
-            next_step="state an unquantised precision; its numbers then hold for that precision",
-        )
-    return name
-
-
 def _check_config(checkpoint: Checkpoint, spec: BaseModelSpec) -> None:
     """Compare a checkpoint's config with the manifest, before its weights are read."""
     import transformers
@@ -243,9 +242,12 @@ def _check_config(checkpoint: Checkpoint, spec: BaseModelSpec) -> None:
         )
 
 
-def _load(checkpoint: Checkpoint, auto_class: str, dtype_name: str, device: str) -> tuple[Any, Any]:
-    import torch
+def _load(
+    checkpoint: Checkpoint, auto_class: str, precision: Precision, device: str
+) -> tuple[Any, Any]:
     import transformers
+
+    arguments = loading_arguments(precision, device=device)
 
     try:
         with _silent_transformers():
@@ -256,12 +258,13 @@ def _load(checkpoint: Checkpoint, auto_class: str, dtype_name: str, device: str)
                 checkpoint.folder,
                 local_files_only=True,
                 use_safetensors=True,
-                dtype=getattr(torch, dtype_name),
+                **arguments,
             )
     except (OSError, ValueError) as error:
         raise _unreadable(checkpoint, error) from error
     model.requires_grad_(False)
-    return model.to(device).eval(), tokenizer
+    # Quantised weights are on their device, and some kinds cannot be moved.
+    return (model if is_quantised(precision) else model.to(device)).eval(), tokenizer
 
 
 def _unreadable(checkpoint: Checkpoint, error: Exception) -> BaseModelProblem:

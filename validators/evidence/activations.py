@@ -38,12 +38,14 @@ class CapturedActivations:
         calls: how many sequences each place saw.
         missing: places whose module the model does not have.
         n_passes: sequences that went through the base model.
+        sizes: how many of the rows each sequence gave, in order; empty where that is not known.
     """
 
     vectors: dict[Place, Vectors]
     calls: dict[Place, int]
     missing: frozenset[Place]
     n_passes: int
+    sizes: tuple[int, ...] = ()
 
 
 def capture_completions(
@@ -53,7 +55,7 @@ def capture_completions(
     pooling: Pooling,
     progress: Progress,
 ) -> CapturedActivations:
-    """Run the base model over completions and keep one vector of each at every place.
+    """Run the base model over completions and keep the vectors of each at every place.
 
     Nothing is padded: completions of one prompt and one length share a pass. They also share the
     keys and values of their prompt, which is most of the work where many short answers to one
@@ -62,10 +64,10 @@ def capture_completions(
 
     Args:
         base: the model and its tokenizer.
-        completions: what to read; row i of the result belongs to completion i.
+        completions: what to read; the result has one completion's rows after another's.
         places: where to read; unknown ones are reported, not raised.
         pooling: `last_token`: the completion's last position; `completion_mean`: the mean over
-            the completion's positions.
+            the completion's positions; `every_token`: each of them.
         progress: counts completions.
     """
     with PlaceReader(base, places) as reader:
@@ -78,16 +80,7 @@ def capture_completions(
                         for row, own in zip(batch, output, strict=True):
                             pooled[place][row] = _pool(own, n_prompt, pooling)
                     task.advance(len(batch))
-    return CapturedActivations(
-        vectors={
-            place: np.stack([found[row] for row in range(len(completions))])
-            for place, found in pooled.items()
-            if len(found) == len(completions) > 0
-        },
-        calls=reader.calls,
-        missing=reader.missing,
-        n_passes=len(completions),
-    )
+    return _in_order(reader, pooled, len(completions))
 
 
 def capture_contexts(
@@ -114,15 +107,30 @@ def capture_contexts(
                     for (row, _), own in zip(batch, output, strict=True):
                         found[place][row] = _as_vectors(own)
                 task.advance(len(batch))
+    return _in_order(reader, found, len(contexts))
+
+
+def _in_order(
+    reader: PlaceReader, found: dict[Place, dict[int, Vectors]], n_sequences: int
+) -> CapturedActivations:
+    """The rows of each sequence, one sequence after another, at the places that were always read.
+
+    Args:
+        reader: whose places and counts they are.
+        found: [rows, width] by place and sequence.
+        n_sequences: how many there are.
+    """
+    whole = {place: own for place, own in found.items() if len(own) == n_sequences > 0}
+    first: dict[int, Vectors] = next(iter(whole.values()), {})
     return CapturedActivations(
         vectors={
-            place: np.concatenate([own[row] for row in range(len(contexts))])
-            for place, own in found.items()
-            if len(own) == len(contexts) > 0
+            place: np.concatenate([own[row] for row in range(n_sequences)])
+            for place, own in whole.items()
         },
         calls=reader.calls,
         missing=reader.missing,
-        n_passes=len(contexts),
+        n_passes=n_sequences,
+        sizes=tuple(len(first[row]) for row in sorted(first)),
     )
 
 
@@ -179,10 +187,14 @@ def _of_equal_length(
 
 
 def _pool(output: Tensor, n_prompt: int, pooling: Pooling) -> Vectors:
-    """One vector [width] of an output [positions, ..., width]."""
+    """The vectors [rows, width] of an output [positions, ..., width]."""
     positions = _as_vectors(output)
-    last = positions[-1] if pooling == "last_token" else positions[n_prompt:].mean(axis=0)
-    return np.array(last, dtype=np.float32)
+    if pooling == "last_token":
+        return np.array(positions[-1:], dtype=np.float32)
+    own = positions[n_prompt:]
+    if pooling == "completion_mean":
+        own = own.mean(axis=0, keepdims=True)
+    return np.array(own, dtype=np.float32)
 
 
 def _as_vectors(output: Tensor) -> Vectors:

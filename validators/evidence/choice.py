@@ -8,6 +8,7 @@ from manifests.progress import Progress
 from validators.base_models.access import BaseModelAccess
 from validators.claim import Claim
 from validators.evidence.completions import CompletionEvidence
+from validators.evidence.documents import DocumentEvidence
 from validators.evidence.evidence import Evidence, JudgedSae
 from validators.evidence.saved import SavedEvidence
 from validators.evidence.text import TextEvidence
@@ -18,7 +19,7 @@ from validators.options import ValidateOptions
 def choose_evidence(
     saes: Iterable[JudgedSae], claim: Claim | None, options: ValidateOptions, progress: Progress
 ) -> Evidence:
-    """Saved activations or a text if given; else the claim's completions; else the shipped text.
+    """Saved activations or a text if given; else the claim's own data; else the shipped text.
 
     A claim is never judged on text that it does not name: SAEs of pooled completions may be right
     and still fail on prose.
@@ -32,6 +33,8 @@ def choose_evidence(
     access = BaseModelAccess(claim, judged, override=options.base_model)
     if options.text is not None:
         return TextEvidence(judged, corpus_of_file(options.text), access, progress)
+    if claim is not None and claim.manifest.data.text is not None:
+        return DocumentEvidence(judged, claim, access, progress)
     if claim is not None:
         return CompletionEvidence(judged, claim, access, progress)
     return TextEvidence(judged, shipped_corpus(), access, progress)

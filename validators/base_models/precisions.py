@@ -1,0 +1,101 @@
+"""From the precision that a manifest states to the arguments by which transformers loads it.
+
+int8, fp4 and nf4 are made by bitsandbytes while the weights are read, on a CPU as well: linear
+layers are quantised, the embedding, the norms and the output head keep the compute format. A
+checkpoint that was dequantised from a packaged file is quantised anew in the same way.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+from manifests.base_model import Precision
+from manifests.errors import MissingExtra, ReleaseError
+
+UNQUANTISED = ("fp32", "fp16", "bf16")
+# Tensor cores of NVIDIA GPUs compute bf16 from this generation on; older ones emulate it.
+BF16_CAPABILITY = (8, 0)
+_TORCH_DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+
+
+class PrecisionProblem(ReleaseError):
+    """A precision that the device cannot compute in."""
+
+    exit_code = 2
+
+
+def is_quantised(precision: Precision) -> bool:
+    """Whether bitsandbytes makes the weights."""
+    return precision.weights not in UNQUANTISED
+
+
+def loading_arguments(precision: Precision, *, device: str) -> dict[str, Any]:
+    """Keyword arguments of `from_pretrained`; quantised weights name their device as well.
+
+    Raises:
+        MissingExtra: a quantised precision, and bitsandbytes or accelerate is not installed.
+    """
+    import torch
+
+    compute = getattr(torch, _TORCH_DTYPES[precision.compute])
+    if not is_quantised(precision):
+        return {"dtype": compute}
+    require_quantiser(precision)
+    from transformers import BitsAndBytesConfig
+
+    if precision.weights == "int8":
+        quantisation = BitsAndBytesConfig(load_in_8bit=True)
+    else:
+        quantisation = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type=precision.weights,
+            bnb_4bit_use_double_quant=precision.double_quantization,
+            bnb_4bit_compute_dtype=compute,
+        )
+    return {"dtype": compute, "quantization_config": quantisation, "device_map": {"": device}}
+
+
+def require_quantiser(precision: Precision) -> None:
+    """Refuse a quantised precision that the environment cannot make.
+
+    Raises:
+        MissingExtra: bitsandbytes or accelerate is not installed.
+    """
+    if not is_quantised(precision):
+        return
+    for package in ("bitsandbytes", "accelerate"):
+        if importlib.util.find_spec(package) is None:
+            needed_for = f"a base model in {precision.weights}"
+            raise MissingExtra(needed_for=needed_for, package=package, extra="measure")
+
+
+def refuse_missing_bf16(precision: Precision, capability: tuple[int, int] | None) -> None:
+    """Refuse bf16 on a GPU that has none.
+
+    Args:
+        precision: what the manifest states.
+        capability: the GPU's compute capability, (7, 5) for 7.5; None: not a GPU.
+
+    Raises:
+        PrecisionProblem: weights or products are bf16, and the capability is below 8.0.
+    """
+    if capability is None or capability >= BF16_CAPABILITY:
+        return
+    if "bf16" in (precision.weights, precision.compute):
+        raise PrecisionProblem(
+            f"the GPU has compute capability {capability[0]}.{capability[1]}, which computes no "
+            "bf16",
+            where="base_model.precision",
+            expected="compute capability 8.0 or later for bf16",
+            next_step="state fp16 or fp32 in the manifest, or run with --device cpu",
+        )
+
+
+def compute_capability(device: str) -> tuple[int, int] | None:
+    """The compute capability of a torch device, (7, 5) for 7.5; None for a CPU."""
+    if not device.startswith("cuda"):
+        return None
+    import torch
+
+    return torch.cuda.get_device_capability(device) if torch.cuda.is_available() else None
