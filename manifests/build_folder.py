@@ -10,8 +10,10 @@ import contextlib
 import os
 import secrets
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 SAE_CONFIG = "cfg.json"
 SAE_WEIGHTS = "sae_weights.safetensors"
@@ -62,6 +64,17 @@ class BuildFolder:
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that a reader, or a kill at any moment, sees the old bytes or the new.
 
+    Raises:
+        OSError: see `written_atomically`.
+    """
+    with written_atomically(path) as stream:
+        stream.write(content)
+
+
+@contextlib.contextmanager
+def written_atomically(path: Path) -> Iterator[BinaryIO]:
+    """A stream whose bytes become the file when the block ends; an error leaves the old file.
+
     The new bytes go to a temporary name in the same folder and are flushed to the disk before
     they take the file's name. Where another process holds the old file open and the platform
     refuses to replace it (Windows), the replacement is tried again for about two seconds.
@@ -73,7 +86,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with temporary.open("wb") as stream:
-            stream.write(content)
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
         for attempt in range(_REPLACE_ATTEMPTS):

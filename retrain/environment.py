@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
+from typing import Any
 
 import torch
 
@@ -84,11 +85,24 @@ def repeatable(device: str) -> Iterator[None]:
     if not device.startswith("cuda"):
         yield
         return
-    # cuBLAS reads it when its first handle is made.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    make_cublas_repeatable()
     was = torch.are_deterministic_algorithms_enabled()
+    deterministic: Any = torch.utils.deterministic
+    was_filled = deterministic.fill_uninitialized_memory
     torch.use_deterministic_algorithms(True)
+    # Every new array would be filled with NaN first.
+    deterministic.fill_uninitialized_memory = False
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(was)
+        deterministic.fill_uninitialized_memory = was_filled
+
+
+def make_cublas_repeatable() -> None:
+    """Let cuBLAS use workspaces with which it gives the same bits twice.
+
+    To be called before the first product on a GPU: torch looks only once whether this was done.
+    """
+    if os.environ.get("CUBLAS_WORKSPACE_CONFIG") not in (":4096:8", ":16:8"):
+        os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"

@@ -34,6 +34,10 @@ class InputScale:
         """Raw activations [vectors, d_in] to the trainer's inputs."""
         return (x - self.centre.to(x)) / self.scale
 
+    def apply_in_place(self, x: Tensor) -> None:
+        """As `apply`, over `x` itself."""
+        x.sub_(self.centre.to(x)).div_(self.scale)
+
     def fold_b_dec(self, b_dec: Tensor) -> Tensor:
         """The trainer's b_dec [d_in] as the bias for raw activations."""
         return self.centre.to(b_dec) + self.scale * b_dec

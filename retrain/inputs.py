@@ -68,7 +68,7 @@ def inputs_digest(
     return json_sha256(
         {
             "versions": [TRAINER_VERSION, CAPTURE_VERSION, SAE_LENS_VERSION],
-            "base_model": [identity, manifest.base_model.id],
+            "base_model": [identity, manifest.base_model.id, manifest.base_model.auto_class],
             "precision": manifest.base_model.precision.model_dump(mode="json"),
             "data": [at_hand.file, at_hand.sha256, at_hand.pooling],
             "text": None if text is None else text.model_dump(mode="json"),

@@ -82,6 +82,7 @@ def write_record(
     finished: Mapping[str, FinishedSae],
     progress: Progress,
     *,
+    kept: TrainingRecord | None = None,
     base_model: str | None = None,
     data: Path | None = None,
     pooling: Pooling | None = None,
@@ -95,12 +96,13 @@ def write_record(
         n_vectors: by condition.
         finished: the SAEs that are trained, by id, the newest first: the environment is its own.
         progress: told when the file is written.
+        kept: the former record where nothing was trained; what it says of the training stays.
         base_model: what `--base-model` named.
         data: what `--data` named.
         pooling: what was done where the manifest leaves it open; null: as the manifest says.
         memory_gb: what `--memory-gb` named.
     """
-    newest = next(iter(finished.values()))
+    newest = kept or next(iter(finished.values()))
     ordered = {s.sae_id: finished[s.sae_id].sae for s in loaded.saes if s.sae_id in finished}
     record = TrainingRecord(
         tool_version=tool_version(),
@@ -110,7 +112,7 @@ def write_record(
         substituted=substitution(
             loaded, base_model=base_model, base_digest=newest.base_model.digest, data=data
         ),
-        target=planned_for(loaded, memory_gb),
+        target=kept.target if kept else planned_for(loaded, memory_gb),
         environment=newest.environment,
         seconds_total=round(sum(sae.seconds for sae in ordered.values()), 3),
         saes=ordered,

@@ -18,6 +18,7 @@ from validators.training_record import (
     Environment,
     TrainedOn,
     TrainedSae,
+    TrainingRecord,
     UnreadableTrainingRecord,
     read_training_record,
 )
@@ -50,9 +51,12 @@ def finished_saes(build: BuildFolder, wanted: dict[str, str]) -> dict[str, Finis
     return finished
 
 
-def formerly_trained(build: BuildFolder) -> set[str]:
-    """The ids that a former training.json of ours lists; empty when there is none."""
-    return set(_published(build))
+def former_record(build: BuildFolder) -> TrainingRecord | None:
+    """A former training.json of ours; None when it is missing or cannot be read."""
+    try:
+        return read_training_record(build.training_json)
+    except UnreadableTrainingRecord:
+        return None
 
 
 def _holds(record: FinishedSae, digest: str, folder: Path) -> bool:
@@ -73,9 +77,8 @@ def _work_record(build: BuildFolder, sae_id: str) -> FinishedSae | None:
 
 def _published(build: BuildFolder) -> dict[str, FinishedSae]:
     """The records of training.json; empty when it is missing or cannot be read."""
-    try:
-        record = read_training_record(build.training_json)
-    except UnreadableTrainingRecord:
+    record = former_record(build)
+    if record is None:
         return {}
     return {
         sae_id: FinishedSae(sae=sae, base_model=record.base_model, environment=record.environment)

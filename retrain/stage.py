@@ -19,8 +19,8 @@ from manifests.matrix import SaeSpec
 from manifests.progress import Progress
 from retrain.inputs import wanted_digests
 from retrain.record import sae_record, write_record
-from retrain.resume import FinishedSae, finished_saes, formerly_trained
-from validators.training_record import TrainedOn, VectorCounts, read_training_record
+from retrain.resume import FinishedSae, finished_saes, former_record
+from validators.training_record import TrainedOn, VectorCounts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -111,6 +111,12 @@ class _Run:
             device=device,
         )
         self.device, self.device_note = device.name, device.note
+        if device.is_cuda:
+            from retrain.environment import make_cublas_repeatable
+            from retrain.training.precision import refuse_missing_tf32
+
+            refuse_missing_tf32(manifest.recipe.products, device.name)
+            make_cublas_repeatable()
         self.wanted = wanted_digests(
             loaded, device=device.name, base_model=options.base_model, data=options.data
         )
@@ -118,7 +124,7 @@ class _Run:
     def run(self) -> None:
         """Train what is missing, then write the record."""
         finished = finished_saes(self.build, self.wanted)
-        former = formerly_trained(self.build)
+        former = former_record(self.build)
         todo = {spec.sae_id for spec in self.asked if spec.sae_id not in finished}
         if not todo:
             self.progress.note(
@@ -134,13 +140,15 @@ class _Run:
             # The newest first: training.json names one environment, that of the latest run.
             finished = {**trained, **finished}
             n_vectors, pooling = _counts(activations), activations.pooling
-        _remove_stale(self.build, former - set(self.wanted), self.progress)
+        stale = set(former.saes if former else ()) - set(self.wanted)
+        _remove_stale(self.build, stale, self.progress)
         write_record(
             self.loaded,
             self.build,
             n_vectors,
             finished,
             self.progress,
+            kept=None if todo else former,
             base_model=self.options.base_model,
             data=self.options.data,
             pooling=pooling,
@@ -149,15 +157,35 @@ class _Run:
 
     def _known_counts(self) -> tuple[Mapping[str, VectorCounts], Pooling]:
         """Vectors by condition where nothing was trained: as they were counted before."""
-        if self.build.training_json.is_file():
-            data = read_training_record(self.build.training_json).data
-            if data.n_vectors.keys() == self.loaded.manifest.data.conditions.keys():
-                return data.n_vectors, data.pooling
-        activations = self._activations()
+        record = former_record(self.build)
+        conditions = self.loaded.manifest.data.conditions
+        if record is not None and record.data.n_vectors.keys() == conditions.keys():
+            return record.data.n_vectors, record.data.pooling
+        activations, _ = self._activations_and_plan()
         return _counts(activations), activations.pooling
+
+    def _least_counts(self) -> dict[str, int]:
+        """Training vectors by condition, as far as they are known before the capture.
+
+        How many a text gives is not: what one batch takes has to fit at least.
+        """
+        from manifests.completions import for_condition, load_split
+        from manifests.data_at_hand import data_at_hand
+
+        manifest, data = self.loaded.manifest, self.options.data
+        most = manifest.recipe.batch_size
+        pooling = data_at_hand(manifest.data, data).pooling
+        if manifest.data.text is not None or pooling == "every_token":
+            return dict.fromkeys(manifest.data.conditions, most)
+        train = load_split(self.loaded, data=data).train
+        return {
+            name: max(1, len(for_condition(train, condition)))
+            for name, condition in manifest.data.conditions.items()
+        }
 
     def _activations_and_plan(self) -> tuple[TrainingActivations, Plan]:
         """Plan what can be planned before the capture, capture, and plan with what came out."""
+        from retrain.activations.training import training_activations
         from retrain.planning.base_model_size import base_model_size
         from retrain.planning.budget import budget_for
         from retrain.planning.capture import Capture
@@ -175,33 +203,24 @@ class _Run:
         )
         is_cuda = self.device.startswith("cuda")
         budget = budget_for(manifest.hardware.target, self.device, memory_gb=options.memory_gb)
-        # How many vectors a text gives is not known yet: what a batch takes has to fit at least.
-        least = dict.fromkeys(manifest.data.conditions, manifest.recipe.batch_size)
-        first = [group for group, _ in groups_of(self.loaded, least)]
+        first = [group for group, _ in groups_of(self.loaded, self._least_counts())]
         capture_bytes = plan(budget, first, capture, is_cuda=is_cuda).capture_bytes
-        activations = self._activations(capture_bytes, capture.weights_bytes())
+        activations = training_activations(
+            self.loaded,
+            self.build,
+            device=self.device,
+            base_model=options.base_model,
+            data=options.data,
+            memory_bytes=capture_bytes,
+            weights_bytes=capture.weights_bytes(),
+            progress=self.progress,
+        )
         n_train = {name: counts.train for name, counts in _counts(activations).items()}
         _refuse_empty(n_train, self.asked)
         groups = groups_of(self.loaded, n_train)
         made = plan(budget, [group for group, _ in groups], capture, is_cuda=is_cuda)
         self.progress.note(made.note())
         return activations, made
-
-    def _activations(
-        self, memory_bytes: int | None = None, weights_bytes: int | None = None
-    ) -> TrainingActivations:
-        from retrain.activations.training import training_activations
-
-        return training_activations(
-            self.loaded,
-            self.build,
-            device=self.device,
-            base_model=self.options.base_model,
-            data=self.options.data,
-            memory_bytes=memory_bytes,
-            weights_bytes=weights_bytes,
-            progress=self.progress,
-        )
 
     def _train(
         self, activations: TrainingActivations, plan: Plan, todo: set[str]
@@ -239,12 +258,23 @@ class _Run:
                             specs[one.sae_id], one, unit, activations
                         )
                 self._checkpoint_of(unit).unlink(missing_ok=True)
+                # Not held while the next unit is trained.
+                del trained, one
+        self._remove_abandoned_checkpoints(every)
         return finished
+
+    def _remove_abandoned_checkpoints(self, units: Sequence[Unit]) -> None:
+        """Those of recipes and data that the manifest no longer states."""
+        present = {self._checkpoint_of(unit) for unit in units}
+        folder = self.build.work / "checkpoints"
+        for path in folder.glob("*.pt") if folder.is_dir() else ():
+            if path not in present:
+                path.unlink()
 
     def _checkpoint_of(self, unit: Unit) -> Path:
         """Where the middle of a unit's training is kept, named by all that it depends on."""
         name = json_sha256([self.wanted[job.sae_id] for job in unit.jobs])
-        return self.build.work / "checkpoints" / f"{name}.safetensors"
+        return self.build.work / "checkpoints" / f"{name}.pt"
 
     def _finish(
         self, spec: SaeSpec, trained: Trained, unit: Unit, activations: TrainingActivations
@@ -340,6 +370,8 @@ def _remove_stale(build: BuildFolder, stale: set[str], progress: Progress) -> No
     """Remove folders that a former training.json lists and the manifest no longer names."""
     for sae_id in sorted(stale):
         folder = build.sae_folder(sae_id)
+        # The record may have come with somebody's repository.
+        assert folder.parent == build.repository
         if folder.is_dir():
             shutil.rmtree(folder)
             progress.note(f"removed {sae_id}/: the manifest no longer names it")

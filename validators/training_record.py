@@ -23,7 +23,7 @@ from manifests.base_model import Precision
 from manifests.build_folder import write_atomically
 from manifests.data import Pooling
 from manifests.errors import ReleaseError
-from manifests.fields import Sha256
+from manifests.fields import Identifier, Sha256
 from manifests.model import ComputeCapability
 from validators.reading.strict_json import JsonProblem, refuse_excess
 
@@ -168,7 +168,7 @@ class TrainingRecord(_Strict):
         "device_name, compute_capability, cuda, driver, threads."
     )
     seconds_total: Seconds = Field(description="Sum over the SAEs, without the capture.")
-    saes: dict[str, TrainedSae] = Field(description="By sae_id.")
+    saes: dict[Identifier, TrainedSae] = Field(description="By sae_id.")
 
     def content(self) -> bytes:
         """The bytes of the file: indented JSON with a final newline."""

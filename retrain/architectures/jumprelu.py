@@ -100,6 +100,7 @@ class JumpreluSae(DenseSae):
     def after_step(self) -> None:
         """Keep thresholds at 0 or above: below, a latent could be active and negative."""
         self.threshold.clamp_(min=0)
+        self._batch_active = None
 
     def exported(self, sae: int, scale: InputScale) -> dict[str, Tensor]:
         """W_enc, b_enc, W_dec, b_dec, threshold for raw activations."""

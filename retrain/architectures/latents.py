@@ -23,8 +23,13 @@ from retrain.architectures.products import multiply
 class DecodedLatents(Protocol):
     """Latents as the gradient of the decoder needs them."""
 
-    def transposed_product(self, x: Tensor, first: int, last: int, out: Tensor) -> Tensor:
-        """Columns first to last - 1, transposed, times x [saes, vectors, d_in]; may use `out`."""
+    def transposed_product(
+        self, x: Tensor, first: int, last: int, out: Tensor, *, onto: bool = False
+    ) -> Tensor:
+        """Columns first to last - 1, transposed, times x [saes, vectors, d_in].
+
+        The result may lie in `out`; with `onto` it is added to what `out` holds.
+        """
 
 
 class Latents(DecodedLatents, Protocol):
@@ -68,9 +73,11 @@ class DenseLatents:
         back = multiply(upstream, W_dec.mT, out=torch.empty_like(self.values))
         return DenseLatents(back.mul_(self.mask), self.mask)
 
-    def transposed_product(self, x: Tensor, first: int, last: int, out: Tensor) -> Tensor:
+    def transposed_product(
+        self, x: Tensor, first: int, last: int, out: Tensor, *, onto: bool = False
+    ) -> Tensor:
         """See `Latents`."""
-        return multiply(self.values[:, :, first:last].mT, x, out=out)
+        return multiply(self.values[:, :, first:last].mT, x, out=out, onto=onto)
 
     def sums(self) -> Tensor:
         """See `Latents`."""
@@ -131,18 +138,21 @@ class SparseLatents:
         back = torch.sparse.sampled_addmm(pattern, upstream[0], W_dec[0].mT, beta=0.0)
         return replace(self, values=back.values().mul_(self.values > 0))
 
-    def transposed_product(self, x: Tensor, first: int, last: int, out: Tensor) -> Tensor:  # noqa: ARG002
+    def transposed_product(
+        self, x: Tensor, first: int, last: int, out: Tensor, *, onto: bool = False
+    ) -> Tensor:
         """See `Latents`."""
         order, starts = self._by_latent
         begin, end = int(starts[first]), int(starts[last])
         chosen = order[begin:end]
-        return embedding_bag(
+        product = embedding_bag(
             self.vectors[chosen],
             x[0],
             starts[first:last] - begin,
             mode="sum",
             per_sample_weights=self.values[chosen],
         ).unsqueeze(0)
+        return out.add_(product) if onto else product
 
     @cached_property
     def _by_latent(self) -> tuple[Tensor, Tensor]:
@@ -196,7 +206,7 @@ class LatentProducts:
         (latents, upstream), *more = self.decoder_terms
         total = latents.transposed_product(upstream, first, last, out)
         for latents, upstream in more:
-            total += latents.transposed_product(upstream, first, last, torch.empty_like(out))
+            total = latents.transposed_product(upstream, first, last, total, onto=True)
         return total
 
     def encoder(self, first: int, last: int, out: Tensor) -> Tensor:
@@ -204,5 +214,5 @@ class LatentProducts:
         d_pre, *more = self.encoder_terms
         total = d_pre.transposed_product(self.inputs, first, last, out)
         for d_pre in more:
-            total += d_pre.transposed_product(self.inputs, first, last, torch.empty_like(out))
+            total = d_pre.transposed_product(self.inputs, first, last, total, onto=True)
         return total

@@ -33,13 +33,16 @@ class Ring:
     values: Tensor
     start: int
 
-    def transposed_product(self, x: Tensor, first: int, last: int, out: Tensor) -> Tensor:
+    def transposed_product(
+        self, x: Tensor, first: int, last: int, out: Tensor, *, onto: bool = False
+    ) -> Tensor:
         """See `DecodedLatents`; zero outside of the ring."""
-        out.zero_()
+        if not onto:
+            out.zero_()
         begin, end = max(first, self.start), min(last, self.start + self.values.shape[2])
         if begin < end:
             own = self.values[:, :, begin - self.start : end - self.start]
-            multiply(own.mT, x, out=out[:, begin - first : end - first])
+            multiply(own.mT, x, out=out[:, begin - first : end - first], onto=onto)
         return out
 
 

@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 
 
-def multiply(a: Tensor, b: Tensor, *, out: Tensor, bias: Tensor | None = None) -> Tensor:
+def multiply(
+    a: Tensor, b: Tensor, *, out: Tensor, bias: Tensor | None = None, onto: bool = False
+) -> Tensor:
     """A b (+ bias), SAE by SAE.
 
     A single SAE takes the plain product, which a CPU does faster than a batch of one.
@@ -16,7 +18,10 @@ def multiply(a: Tensor, b: Tensor, *, out: Tensor, bias: Tensor | None = None) -
         b: [saes, n, p]; transposed views are read in place.
         out: [saes, m, p], overwritten and returned.
         bias: [saes, p], added to every row.
+        onto: add to what `out` holds; without a bias.
     """
+    if onto:
+        return out.baddbmm_(a, b)
     if len(a) > 1:
         if bias is None:
             return torch.bmm(a, b, out=out)

@@ -40,3 +40,5 @@ class LocalEngine:
             with repeatable(unit.device):
                 trained = train(unit, vectors, on_step=partial(report, unit), checkpoint=checkpoint)
             yield unit, trained
+            # Not held while the next unit is trained.
+            del trained

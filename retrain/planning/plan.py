@@ -15,7 +15,7 @@ from manifests.errors import ReleaseError
 from retrain.planning.budget import Budget
 from retrain.planning.capture import Capture, least_need, planned_need
 from retrain.planning.memory import WHOLE_BATCH, Group, training_need
-from retrain.planning.sizes import Need, shown_bytes
+from retrain.planning.sizes import Need, enough_bytes, shown_bytes
 
 # Vectors that take a larger part of the budget than this are streamed, so that they do not crowd
 # out the SAEs.
@@ -202,7 +202,7 @@ def _too_small(group: Group, budget: Budget, need: Need) -> BudgetTooSmall:
     return BudgetTooSmall(
         f"training {what} needs {need}; the budget is {budget.shown()}",
         where=budget.stated_by,
-        expected=f"at least {shown_bytes(need.size_bytes)}: {how}",
+        expected=f"at least {enough_bytes(need.size_bytes)}: {how}",
         next_step=f"plan for a larger device or --memory-gb, or for {smaller}",
     )
 
@@ -221,7 +221,7 @@ def _capture(budget: Budget, capture: Capture, *, is_cuda: bool) -> Need:
     raise BudgetTooSmall(
         f"running the base model in {weights} needs {least}; the budget is {budget.shown()}",
         where=budget.stated_by,
-        expected=f"at least {shown_bytes(least.size_bytes)}, to capture its activations",
+        expected=f"at least {enough_bytes(least.size_bytes)}, to capture its activations",
         next_step="plan for a larger device or --memory-gb, or state another "
         f"base_model.precision{lighter}; its activations are then others",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 GB = 10**9
@@ -48,7 +49,15 @@ def _gb(size_bytes: int) -> str:
 
 
 def shown_bytes(size_bytes: int) -> str:
-    """Such as `43 MB` or `1.6 GB`; 10^9 bytes are a GB."""
+    """Such as `812 kB`, `43 MB` or `1.6 GB`; 10^9 bytes are a GB."""
+    if size_bytes < MB:
+        return f"{size_bytes / 1000:.0f} kB"
     if size_bytes < 0.1 * GB:
         return f"{size_bytes / MB:.0f} MB"
     return f"{size_bytes / GB:.1f} GB"
+
+
+def enough_bytes(size_bytes: int) -> str:
+    """As `shown_bytes`, rounded up, so that a budget of what is shown suffices."""
+    unit, name = (GB, "GB") if size_bytes >= 0.1 * GB else (MB, "MB")
+    return f"{math.ceil(100 * size_bytes / unit) / 100:.2f} {name}"

@@ -46,14 +46,19 @@ class Inputs:
     ) -> None:
         """Read and scale all vectors if the unit says that they are to be resident."""
         self._sources, self._scales, self._device = sources, scales, unit.device
-        self._resident = None
-        if unit.resident:
-            self._resident = torch.stack(
-                [
-                    torch.cat([scale.apply(chunk) for chunk in source.chunks()])
-                    for source, scale in zip(sources, scales, strict=True)
-                ]
-            ).to(unit.device)
+        self._resident = self._read() if unit.resident else None
+
+    def _read(self) -> Tensor:
+        """All scaled inputs [saes, n, d_in] on the device, a chunk at a time."""
+        n_vectors, d_in = len(self._sources[0]), self._sources[0].d_in
+        whole = torch.empty(len(self._sources), n_vectors, d_in, device=self._device)
+        for index, (source, scale) in enumerate(zip(self._sources, self._scales, strict=True)):
+            start = 0
+            for chunk in source.chunks():
+                place = whole[index, start : start + len(chunk)]
+                scale.apply_in_place(place.copy_(chunk))
+                start += len(chunk)
+        return whole
 
     def batch(self, rows: Tensor) -> Tensor:
         """Scaled inputs [saes, vectors, d_in] on the device.

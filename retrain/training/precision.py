@@ -43,18 +43,33 @@ def products_in(
     if not device.startswith("cuda"):
         yield
         return
-    if precision == "tf32":
-        capability = capability or torch.cuda.get_device_capability(device)
-        if capability < TF32_SINCE:
-            raise NoTf32(
-                f"this GPU has compute capability {capability[0]}.{capability[1]} and no TF32",
-                where="recipe.products",
-                expected="compute capability 8.0 or more for tf32",
-                next_step="state `products: fp32`",
-            )
+    refuse_missing_tf32(precision, device, capability=capability)
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
     try:
         yield
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+def refuse_missing_tf32(
+    precision: Literal["fp32", "tf32"],
+    device: str,
+    *,
+    capability: tuple[int, int] | None = None,
+) -> None:
+    """Refuse TF32 of a GPU without it; a CPU, which computes in float32, takes any recipe.
+
+    Raises:
+        NoTf32: the GPU has none.
+    """
+    if precision == "fp32" or not device.startswith("cuda"):
+        return
+    capability = capability or torch.cuda.get_device_capability(device)
+    if capability < TF32_SINCE:
+        raise NoTf32(
+            f"this GPU has compute capability {capability[0]}.{capability[1]} and no TF32",
+            where="recipe.products",
+            expected="compute capability 8.0 or more for tf32",
+            next_step="state `products: fp32`",
+        )

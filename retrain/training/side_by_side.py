@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -97,20 +98,32 @@ class _Recorded:
         """Warm up and record; `state` is put back to what it was."""
         self._z = z.clone()
         before = [tensor.clone() for tensor in state]
-        stream = torch.cuda.Stream(z.device)  # type: ignore[no-untyped-call]
-        stream.wait_stream(torch.cuda.current_stream(z.device))
-        with torch.cuda.stream(stream):
-            # Libraries set up their workspaces on first use, which must not be recorded.
-            for _ in range(2):
+        stream = _side_stream(z.device)
+        # Without the device and the stream, torch records on the first GPU, whatever z lies on.
+        with torch.cuda.device(z.device):
+            stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(stream):
+                # Libraries set up their workspaces on first use, which must not be recorded.
+                for _ in range(2):
+                    step(self._z)
+            torch.cuda.current_stream().wait_stream(stream)
+            self._graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(self._graph, stream=stream):
                 step(self._z)
-        torch.cuda.current_stream(z.device).wait_stream(stream)
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
-            step(self._z)
-        for tensor, kept in zip(state, before, strict=True):
-            tensor.copy_(kept)
+            for tensor, kept in zip(state, before, strict=True):
+                tensor.copy_(kept)
 
     def replay(self, z: Tensor) -> None:
         """Run the recorded step on a batch of the same size."""
-        self._z.copy_(z)
-        self._graph.replay()
+        with torch.cuda.device(z.device):
+            self._z.copy_(z)
+            self._graph.replay()
+
+
+@cache
+def _side_stream(device: torch.device) -> torch.cuda.Stream:
+    """The one stream of a GPU on which steps are recorded.
+
+    cuBLAS keeps a workspace for each stream that it ever saw.
+    """
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]

@@ -101,7 +101,7 @@ def test_what_cannot_fit_is_refused_with_the_numbers() -> None:
         assert term in error.what
     assert error.what.endswith("; the budget is 1.0 GB")
     assert error.expected is not None
-    assert error.expected.startswith("at least 1.5 GB")
+    assert error.expected.startswith("at least 1.50 GB")
     assert "--memory-gb" in str(error)
     assert "saes.expansion" in str(error)
 

@@ -281,6 +281,71 @@ def test_importing_the_stage_does_not_import_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_a_record_from_elsewhere_cannot_name_a_folder_outside(project: Any) -> None:
+    run(project)
+    victim = project.build.root / "victim"
+    victim.mkdir()
+    path = project.build.training_json
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["saes"]["../victim"] = next(iter(content["saes"].values()))
+    path.write_text(json.dumps(content), encoding="utf-8")
+    run(project)
+    assert victim.is_dir()
+    assert len(read_training_record(path).saes) == 12
+
+
+def test_a_run_that_trains_nothing_keeps_what_the_record_says_of_the_training(
+    project: Any,
+) -> None:
+    import torch
+
+    run(project)
+    project.content["recipe"]["topk"]["k"] = 3
+    torch.set_num_threads(2)
+    run(project)
+    before = read_training_record(project.build.training_json)
+    assert before.environment["threads"] == "2"
+    torch.set_num_threads(1)
+    project.content["title"] = "Other words"
+    run(project, memory_gb=3.0)
+    after = read_training_record(project.build.training_json)
+    assert after.manifest_digest != before.manifest_digest
+    assert (after.environment, after.target) == (before.environment, before.target)
+
+
+def test_a_damaged_record_is_written_anew_without_training(
+    project: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(project, memory_gb=1.0)
+    whole = project.build.training_json.read_bytes()
+    for damage in (whole[:100], None):
+        if damage is None:
+            project.build.training_json.unlink()
+        else:
+            project.build.training_json.write_bytes(damage)
+        trained = count_training(monkeypatch)
+        said = run(project, memory_gb=1.0)
+        assert trained == []
+        # The plan of the first run, so its activations are found again.
+        assert "activations of 28 completions: from the cache" in said
+        assert project.build.training_json.read_bytes() == whole
+
+
+def test_checkpoints_of_a_former_recipe_are_removed(project: Any) -> None:
+    folder = project.build.work / "checkpoints"
+    folder.mkdir(parents=True)
+    abandoned = folder / f"{'0' * 64}.pt"
+    abandoned.write_bytes(b"of a recipe that is no more")
+    run(project)
+    assert list(folder.iterdir()) == []
+
+
+def test_a_batch_larger_than_the_data_is_planned_by_the_data(project: Any) -> None:
+    """28 vectors at most; three million would not fit."""
+    project.content["recipe"]["batch_size"] = 3_000_000
+    assert any("training plan: 12 SAEs" in line for line in run(project, memory_gb=0.8))
+
+
 @pytest.mark.slow
 def test_a_process_killed_while_training_leaves_what_a_second_one_completes(
     make_project: Callable[..., Any], tmp_path: Path
