@@ -53,6 +53,11 @@ class Recipe(ArchitectureRecipes):
         0.0,
         description="Share of the steps in which the weight of an L0 or L1 term grows from 0.",
     )
+    max_gradient_norm: PositiveFloat | None = Field(
+        1.0,
+        description="Limit of the norm of an SAE's gradient over all its parameters, in units of "
+        "the scaled input; null: none.",
+    )
     seed: Annotated[int, Field(ge=0)] = 0
     input_scale: Literal["none", "unit_mean_norm"] = Field(
         "unit_mean_norm",

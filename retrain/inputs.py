@@ -22,6 +22,7 @@ _SHARED = {
     "warmup",
     "decay",
     "sparsity_warmup",
+    "max_gradient_norm",
     "seed",
     "input_scale",
     "products",

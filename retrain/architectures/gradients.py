@@ -7,7 +7,7 @@ caches until the rows are updated.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import torch
@@ -24,6 +24,12 @@ class RowGradients(Protocol):
 
     def encoder(self, first: int, last: int, out: Tensor) -> Tensor:
         """Those of latents first to last - 1; scratch space, which may be `out`."""
+
+    def squared_norm(self) -> Tensor | None:
+        """Sum of the squares of both gradients, [saes]; None where making them is as quick."""
+
+    def scaled(self, factors: Tensor) -> RowGradients:
+        """The gradients of each SAE times its factor, [saes]."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,16 @@ class OuterProducts:
     def encoder(self, first: int, last: int, out: Tensor) -> Tensor:
         """See `RowGradients`."""
         return multiply(self.d_pre[:, :, first:last].mT, self.inputs, out=out)
+
+    def squared_norm(self) -> Tensor:
+        """See `RowGradients`."""
+        decoder = product_squared_norm(self.latents, self.upstream)
+        return decoder + product_squared_norm(self.d_pre, self.inputs)
+
+    def scaled(self, factors: Tensor) -> OuterProducts:
+        """See `RowGradients`."""
+        factors = factors[:, None, None]
+        return replace(self, upstream=self.upstream * factors, d_pre=self.d_pre * factors)
 
 
 @dataclass(frozen=True)
@@ -79,6 +95,16 @@ class Accumulated:
         """See `RowGradients`."""
         return self.d_enc[:, first:last]
 
+    def squared_norm(self) -> Tensor:
+        """See `RowGradients`."""
+        return per_sae(self.d_dec) + per_sae(self.d_enc)
+
+    def scaled(self, factors: Tensor) -> Accumulated:
+        """See `RowGradients`; in place, since these are as large as the dictionaries."""
+        self.d_dec.mul_(factors[:, None, None])
+        self.d_enc.mul_(factors[:, None, None])
+        return self
+
 
 @dataclass(frozen=True)
 class StepResult:
@@ -100,6 +126,15 @@ class StepResult:
     rows: RowGradients
     radial: Tensor
     small: dict[str, Tensor] = field(default_factory=dict)
+
+
+def product_squared_norm(a: Tensor, b: Tensor) -> Tensor:
+    """||a^T b||^2 of each SAE, for [saes, vectors, m] and [saes, vectors, n]: [saes].
+
+    (a a^T) . (b b^T), elementwise: two small products over pairs of vectors in place of the large
+    one.
+    """
+    return (torch.bmm(a, a.mT) * torch.bmm(b, b.mT)).sum(dim=(1, 2))
 
 
 def over_batch(a: Tensor, b: Tensor) -> Tensor:

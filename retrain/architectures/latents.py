@@ -47,6 +47,9 @@ class Latents(DecodedLatents, Protocol):
     def fired(self) -> Tensor:
         """Whether a latent is active on any vector: [saes, d_sae]."""
 
+    def scaled(self, factors: Tensor) -> Latents:
+        """The values of each SAE times its factor, [saes]."""
+
     def times(self, other: Any) -> Tensor:
         """Products with other values of the same latents, summed over the vectors."""
 
@@ -78,6 +81,10 @@ class DenseLatents:
     ) -> Tensor:
         """See `Latents`."""
         return multiply(self.values[:, :, first:last].mT, x, out=out, onto=onto)
+
+    def scaled(self, factors: Tensor) -> DenseLatents:
+        """See `Latents`."""
+        return replace(self, values=self.values * factors[:, None, None])
 
     def sums(self) -> Tensor:
         """See `Latents`."""
@@ -162,6 +169,10 @@ class SparseLatents:
         torch.cumsum(torch.bincount(self.latents, minlength=self.d_sae), dim=0, out=starts[1:])
         return order, starts
 
+    def scaled(self, factors: Tensor) -> SparseLatents:
+        """See `Latents`."""
+        return replace(self, values=self.values * factors)
+
     def sums(self) -> Tensor:
         """See `Latents`."""
         return self._by_latent_sum(self.values)
@@ -216,3 +227,15 @@ class LatentProducts:
         for d_pre in more:
             total = d_pre.transposed_product(self.inputs, first, last, total, onto=True)
         return total
+
+    def squared_norm(self) -> None:
+        """See `RowGradients`; over few active entries, making them is quick."""
+        return
+
+    def scaled(self, factors: Tensor) -> LatentProducts:
+        """See `RowGradients`."""
+        return LatentProducts(
+            tuple((one, up * factors[:, None, None]) for one, up in self.decoder_terms),
+            tuple(d_pre.scaled(factors) for d_pre in self.encoder_terms),
+            self.inputs,
+        )

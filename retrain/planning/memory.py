@@ -46,11 +46,11 @@ class WorkingArrays:
 # the largest entries takes: BatchTopK on a CPU sorts 16 bytes for each entry of the batch.
 WORKING_ARRAYS: dict[Architecture, WorkingArrays] = {
     "topk": WorkingArrays(2, 6, 8),
-    "jumprelu": WorkingArrays(4, 2, 2),
-    "gated": WorkingArrays(5, 2, 2),
+    "jumprelu": WorkingArrays(4, 3, 3),
+    "gated": WorkingArrays(5, 3, 3),
     "batchtopk": WorkingArrays(2, 9, 10),
     "matryoshka_batchtopk": WorkingArrays(2, 9, 10),
-    "standard": WorkingArrays(3, 2, 2),
+    "standard": WorkingArrays(3, 3, 3),
 }
 # On CUDA a step's temporary arrays stay reserved: for the first, unrecorded steps, and for the
 # graphs of a whole batch and of the last one of an epoch, which is smaller.
@@ -100,7 +100,8 @@ def training_need(
     dictionary = group.d_in * group.d_sae * FLOAT
     parameters = 2 * dictionary + (SMALL_ARRAYS * group.d_sae + group.d_in) * FLOAT
     is_accumulated = micro_batch < group.largest_batch
-    row_block = dictionary if is_cuda else min(dictionary, ROW_BLOCK)
+    # Both dictionaries' gradients where one block holds a dictionary, else one block.
+    row_block = 2 * dictionary if is_cuda or dictionary <= ROW_BLOCK else ROW_BLOCK
     arrays = WORKING_ARRAYS[group.architecture]
     n_arrays = arrays.kept + (RECORDINGS * arrays.cuda if is_cuda else arrays.cpu)
     vectors = group.n_vectors * group.d_in * FLOAT * (1 if is_cuda else VECTOR_COPIES_ON_CPU)

@@ -4,6 +4,12 @@ Both dictionaries and their moments are far larger than a processor's caches. A 
 therefore made, used and forgotten before the next block's is; what is done to its rows meanwhile
 costs no further trip to the memory. A GPU takes all rows as one block.
 
+In the first steps gradients are a hundred times as large as later. Adam divides by a running mean
+of their squares, so they would keep the steps small for as long as that mean remembers them: with
+the usual 0.999 for a thousand steps, which is more than many a training has. So the mean is shorter,
+and a gradient's norm is limited (Pascanu et al. 2013, arXiv:1211.5063), for each SAE over all its
+parameters.
+
 The part of a decoder row's gradient that points along the row only changes its length, which is set
 to 1 again after the step; left in, it would feed the moments.
 """
@@ -14,19 +20,21 @@ import torch
 from torch import Tensor
 from torch.optim.adam import adam
 
-from retrain.architectures.gradients import RowGradients
+from retrain.architectures.gradients import Accumulated, RowGradients, per_sae
 from retrain.architectures.sae import Sae
 
 DICTIONARIES = ("W_dec", "W_enc")
-BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+BETA1, BETA2, EPSILON = 0.9, 0.99, 1e-8
 BLOCK_BYTES = 8 * 1024 * 1024
 
 
 class RowAdam:
     """Adam's state for SAEs that are trained side by side."""
 
-    def __init__(self, sae: Sae) -> None:
+    def __init__(self, sae: Sae, *, max_gradient_norm: float | None = None) -> None:
+        """Begin with moments of 0; None leaves the gradients' norm as it is."""
         self.sae = sae
+        self.max_gradient_norm = max_gradient_norm
         self.block_rows = rows_per_block(sae.W_dec)
         n_blocks = -(-sae.d_sae // self.block_rows)
         self._moments = {
@@ -39,6 +47,9 @@ class RowAdam:
             for name, parameter in self._parameters().items()
         }
         self._scratch = torch.empty_like(sae.W_dec[:, : self.block_rows])
+        # Where a block is all there is, both gradients are made once, and limited as they are.
+        is_whole = self.block_rows == sae.d_sae and max_gradient_norm is not None
+        self._second_scratch = torch.empty_like(self._scratch) if is_whole else None
         # A recorded graph reads the present value of a tensor; fused Adam on a CPU wants a number.
         self._rate: Tensor | float = sae.b_dec.new_zeros(()) if sae.b_dec.is_cuda else 0.0
 
@@ -65,8 +76,9 @@ class RowAdam:
             radial: [saes, d_sae], the part of each decoder row's gradient along the row.
             small: gradients of the other parameters, by name.
         """
-        for block, first in enumerate(range(0, self.sae.d_sae, self.block_rows)):
-            last = min(first + self.block_rows, self.sae.d_sae)
+        if self.max_gradient_norm is not None:
+            rows, radial, small = self._limited(rows, radial, small, self.max_gradient_norm)
+        for block, (first, last) in enumerate(self._blocks()):
             scratch = self._scratch[:, : last - first]
             W_dec = self.sae.W_dec[:, first:last]
             gradient = rows.decoder(first, last, scratch)
@@ -76,6 +88,46 @@ class RowAdam:
             self._update("W_enc", block, slice(first, last), rows.encoder(first, last, scratch))
         for name, gradient in small.items():
             self._update(name, 0, slice(None), gradient)
+
+    def _blocks(self) -> list[tuple[int, int]]:
+        """First row and end of each block."""
+        d_sae = self.sae.d_sae
+        starts = range(0, d_sae, self.block_rows)
+        return [(first, min(first + self.block_rows, d_sae)) for first in starts]
+
+    def _limited(
+        self, rows: RowGradients, radial: Tensor, small: dict[str, Tensor], most: float
+    ) -> tuple[RowGradients, Tensor, dict[str, Tensor]]:
+        """The same gradients, each SAE's times what brings its norm to `most` if it is larger."""
+        if self._second_scratch is not None and not isinstance(rows, Accumulated):
+            d_sae = self.sae.d_sae
+            rows = Accumulated(
+                rows.decoder(0, d_sae, self._scratch),
+                rows.encoder(0, d_sae, self._second_scratch),
+            )
+        squared_norm = rows.squared_norm()
+        if squared_norm is None:
+            squared_norm = self._squared_norm_by_blocks(rows)
+        # The radial part is taken off before the step.
+        squared_norm = squared_norm - per_sae(radial)
+        for gradient in small.values():
+            squared_norm = squared_norm + per_sae(gradient)
+        norm = squared_norm.clamp(min=0).sqrt()
+        factors = (most / (norm + 1e-6)).clamp(max=1)
+        # Asking a GPU would wait for it, and a recorded graph cannot branch.
+        if not factors.is_cuda and bool((factors == 1).all()):
+            return rows, radial, small
+        scaled = {name: gradient * factors.unsqueeze(1) for name, gradient in small.items()}
+        return rows.scaled(factors), radial * factors.unsqueeze(1), scaled
+
+    def _squared_norm_by_blocks(self, rows: RowGradients) -> Tensor:
+        """Of gradients that are made once more afterwards."""
+        total = self.sae.b_dec.new_zeros(len(self.sae.b_dec))
+        for first, last in self._blocks():
+            scratch = self._scratch[:, : last - first]
+            total = total + per_sae(rows.decoder(first, last, scratch))
+            total = total + per_sae(rows.encoder(first, last, scratch))
+        return total
 
     def _update(self, name: str, block: int, rows: slice, gradient: Tensor) -> None:
         first_moment, second_moment = self._moments[name]

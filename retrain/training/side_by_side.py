@@ -19,9 +19,16 @@ SUMS = ("loss", "active", "squared_error", "power", "vectors", "steps")
 class SideBySide:
     """SAEs, their optimiser, and the sums of what the steps gave, [saes, len(SUMS)]."""
 
-    def __init__(self, sae: Sae, *, batch_size: int, micro_batch: int) -> None:
+    def __init__(
+        self,
+        sae: Sae,
+        *,
+        batch_size: int,
+        micro_batch: int,
+        max_gradient_norm: float | None = None,
+    ) -> None:
         self.sae = sae
-        self.optimiser = RowAdam(sae)
+        self.optimiser = RowAdam(sae, max_gradient_norm=max_gradient_norm)
         self.micro_batch = micro_batch
         self.sums = sae.b_dec.new_zeros(len(sae.b_dec), len(SUMS))
         self._accumulated = None

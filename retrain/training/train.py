@@ -137,7 +137,12 @@ class _Training:
             dead_after=min(DEAD_AFTER, steps_per_epoch(n_vectors, recipe)),
             micro_batch=min(unit.micro_batch, batch_size),
         )
-        saes = SideBySide(sae, batch_size=batch_size, micro_batch=unit.micro_batch)
+        saes = SideBySide(
+            sae,
+            batch_size=batch_size,
+            micro_batch=unit.micro_batch,
+            max_gradient_norm=recipe.max_gradient_norm,
+        )
         inputs = Inputs(sources, scales, unit)
         curves: list[list[CurvePoint]] = [[] for _ in unit.jobs]
         return cls(unit, inputs, scales, saes, generators, n_vectors, curves=curves)

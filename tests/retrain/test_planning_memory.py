@@ -39,8 +39,8 @@ def test_one_topk_sae_on_a_cpu() -> None:
         "parameters": 10_656_000,
         # Twice the parameters.
         "moments": 21_312_000,
-        # Blocks of rows of 8 MiB; the dictionary is smaller than one.
-        "gradients": 5_308_416,
+        # Blocks of rows of 8 MiB; a dictionary is smaller than one, so both are made at once.
+        "gradients": 10_616_832,
         "spare dictionary": 5_308_416,
         "recording": 0,
         # (2 kept + 6) arrays of 128 * 2304 * 4 = 1,179,648.
@@ -48,13 +48,13 @@ def test_one_topk_sae_on_a_cpu() -> None:
         # 7 arrays of 128 * 576 * 4 = 294,912.
         "inputs": 2_064_384,
     }
-    assert need().size_bytes == 563_302_400
+    assert need().size_bytes == 568_610_816
 
 
 def test_accumulated_gradients_are_held_whole() -> None:
     accumulated = need(micro_batch=32)
-    # A block of rows, and both dictionaries: 3 * 5,308,416.
-    assert accumulated.of("gradients") == 15_925_248
+    # Made of a part and summed up, for both dictionaries: 4 * 5,308,416.
+    assert accumulated.of("gradients") == 21_233_664
     # A quarter of the whole batch's 9,437,184 and 2,064,384.
     assert accumulated.of("working arrays") == 2_359_296
     assert accumulated.of("inputs") == 516_096
@@ -63,14 +63,14 @@ def test_accumulated_gradients_are_held_whole() -> None:
 def test_a_batch_of_all_vectors_is_not_accumulated() -> None:
     # 38 vectors make one batch of 38, although 128 were asked for.
     few = Group("topk", d_in=576, d_sae=2304, n_saes=1, batch_size=128, n_vectors=38)
-    assert need(few, micro_batch=38).of("gradients") == 5_308_416
+    assert need(few, micro_batch=38).of("gradients") == 10_616_832
 
 
 def test_cuda_holds_a_gradient_of_all_rows_and_a_copy_for_recording() -> None:
     on_cuda = need(is_cuda=True, n_together=2)
     assert on_cuda.of("CUDA context") == 500_000_000
-    # 2 SAEs, one dictionary each: the gradient of all rows.
-    assert on_cuda.of("gradients") == 2 * 5_308_416
+    # 2 SAEs, two dictionaries each: the gradients of all rows.
+    assert on_cuda.of("gradients") == 4 * 5_308_416
     # 2 SAEs, parameters and both moments: 3 * 10,656,000.
     assert on_cuda.of("recording") == 2 * 31_968_000
     # 2 SAEs * (2 kept + 3 recordings * 8) * 1,179,648.

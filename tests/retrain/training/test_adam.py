@@ -10,7 +10,13 @@ from torch import Tensor
 
 import retrain.training.adam
 from manifests.recipe import Recipe
-from manifests.sae_recipes import StandardRecipe
+from manifests.sae_recipes import (
+    GatedRecipe,
+    MatryoshkaRecipe,
+    SaeRecipe,
+    StandardRecipe,
+    TopkRecipe,
+)
 from retrain.architectures.build import build_saes
 from retrain.architectures.sae import Sae
 from retrain.training.adam import RowAdam, renormalise
@@ -44,7 +50,7 @@ def test_it_is_torchs_adam_on_the_gradient_without_its_radial_part() -> None:
         name: tensor[0].clone().requires_grad_()
         for name, tensor in {"W_enc": sae.W_enc, "W_dec": sae.W_dec, **sae.small}.items()
     }
-    reference = torch.optim.Adam(p.values(), lr=1e-2)
+    reference = torch.optim.Adam(p.values(), lr=1e-2, betas=(0.9, 0.99))
     trained = SideBySide(sae, batch_size=N, micro_batch=N)
     for z in batches(10):
         trained.step(z, learning_rate=1e-2, sparsity_scale=1.0)
@@ -77,6 +83,77 @@ def test_the_size_of_blocks_changes_nothing(
         blocks.step(z, learning_rate=1e-2, sparsity_scale=1.0)
     torch.testing.assert_close(blocks.sae.W_dec, whole.sae.W_dec)
     torch.testing.assert_close(blocks.sae.W_enc, whole.sae.W_enc)
+
+
+def standard_reference(p: dict[str, Tensor], z: Tensor) -> Tensor:
+    f = ((z[0] - p["b_dec"]) @ p["W_enc"].T + p["b_enc"]).relu()
+    error = z[0] - f @ p["W_dec"] - p["b_dec"]
+    return error.square().sum(1).mean() + 0.1 * f.sum(1).mean()
+
+
+@pytest.mark.parametrize("block_bytes", [48, 10**6])
+@pytest.mark.parametrize("micro_batch", [3, N])
+def test_the_norm_is_limited_as_torch_limits_it(
+    block_bytes: int, micro_batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside torch.nn.utils.clip_grad_norm_; gradients here have norms of 5 to 28."""
+    monkeypatch.setattr(retrain.training.adam, "BLOCK_BYTES", block_bytes)
+    sae = standard_sae()
+    p = {
+        name: tensor[0].clone().requires_grad_()
+        for name, tensor in {"W_enc": sae.W_enc, "W_dec": sae.W_dec, **sae.small}.items()
+    }
+    reference = torch.optim.Adam(p.values(), lr=1e-2, betas=(0.9, 0.99))
+    limited = SideBySide(sae, batch_size=N, micro_batch=micro_batch, max_gradient_norm=8.0)
+    norms = []
+    for z in batches(10):
+        limited.step(z, learning_rate=1e-2, sparsity_scale=1.0)
+        reference.zero_grad()
+        standard_reference(p, z).backward()
+        with torch.no_grad():
+            rows, gradient = p["W_dec"], p["W_dec"].grad
+            gradient -= (gradient * rows).sum(1, keepdim=True) * rows
+            norms.append(float(torch.nn.utils.clip_grad_norm_(p.values(), 8.0)))
+            reference.step()
+            rows /= rows.norm(dim=1, keepdim=True)
+    assert min(norms) < 8 < max(norms)
+    for name, wanted in p.items():
+        torch.testing.assert_close(getattr(sae, name)[0], wanted.detach(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        TopkRecipe(k=3, auxiliary_k=2),
+        MatryoshkaRecipe(k=3, widths=(4,), auxiliary_k=2),
+        GatedRecipe(l1_coefficient=0.1),
+    ],
+)
+@pytest.mark.parametrize("n_saes", [1, 2])
+def test_each_sae_has_its_own_norm_however_it_is_computed(
+    recipe: SaeRecipe, n_saes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first step moves every parameter by the learning rate; the moments show the norm."""
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randn(n_saes, D_SAE, D_IN, generator=generator)
+    rows /= rows.norm(dim=2, keepdim=True)
+    z = torch.randn(n_saes, N, D_IN, generator=generator)
+    z[0] *= 5
+    for block_bytes in (48, 10**6):
+        monkeypatch.setattr(retrain.training.adam, "BLOCK_BYTES", block_bytes)
+        saes = SideBySide(
+            build_saes(recipe, rows, dead_after=1, micro_batch=N),
+            batch_size=N,
+            micro_batch=N,
+            max_gradient_norm=0.5,
+        )
+        saes.step(z, learning_rate=1e-2, sparsity_scale=1.0)
+        state = saes.optimiser.state()
+        first = [t for name, t in state.items() if name.endswith("first_moment")]
+        for sae in range(n_saes):
+            # A first moment is a tenth of the gradient.
+            norm = sum(float((10 * moment[sae]).square().sum()) for moment in first) ** 0.5
+            assert norm == pytest.approx(0.5, rel=1e-3)
 
 
 def test_the_state_names_every_moment_and_every_count() -> None:
