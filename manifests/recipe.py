@@ -53,6 +53,9 @@ class Recipe(ArchitectureRecipes):
         0.0,
         description="Share of the steps in which the weight of an L0 or L1 term grows from 0.",
     )
+    adam_beta2: Annotated[FiniteFloat, Field(gt=0, lt=1)] = Field(
+        0.999, description="How much of its mean of squared gradients one of Adam's steps leaves."
+    )
     max_gradient_norm: PositiveFloat | None = Field(
         1.0,
         description="Limit of the norm of an SAE's gradient over all its parameters, in units of "

@@ -22,6 +22,7 @@ _SHARED = {
     "warmup",
     "decay",
     "sparsity_warmup",
+    "adam_beta2",
     "max_gradient_norm",
     "seed",
     "input_scale",

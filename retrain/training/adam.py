@@ -4,11 +4,11 @@ Both dictionaries and their moments are far larger than a processor's caches. A 
 therefore made, used and forgotten before the next block's is; what is done to its rows meanwhile
 costs no further trip to the memory. A GPU takes all rows as one block.
 
-In the first steps gradients are a hundred times as large as later. Adam divides by a running mean
-of their squares, so they would keep the steps small for as long as that mean remembers them: with
-the usual 0.999 for a thousand steps, which is more than many a training has. So the mean is shorter,
-and a gradient's norm is limited (Pascanu et al. 2013, arXiv:1211.5063), for each SAE over all its
-parameters.
+In the first steps gradients can be a hundred times as large as later. Adam divides by a running
+mean of their squares, so they keep the steps small for as long as that mean remembers them: with
+the usual 0.999 for a thousand steps, which is more than many a training has. A limit of the
+gradient's norm (Pascanu et al. 2013, arXiv:1211.5063), for each SAE over all its parameters,
+prevents that.
 
 The part of a decoder row's gradient that points along the row only changes its length, which is set
 to 1 again after the step; left in, it would feed the moments.
@@ -24,16 +24,25 @@ from retrain.architectures.gradients import Accumulated, RowGradients, per_sae
 from retrain.architectures.sae import Sae
 
 DICTIONARIES = ("W_dec", "W_enc")
-BETA1, BETA2, EPSILON = 0.9, 0.99, 1e-8
+BETA1, EPSILON = 0.9, 1e-8
 BLOCK_BYTES = 8 * 1024 * 1024
 
 
 class RowAdam:
     """Adam's state for SAEs that are trained side by side."""
 
-    def __init__(self, sae: Sae, *, max_gradient_norm: float | None = None) -> None:
-        """Begin with moments of 0; None leaves the gradients' norm as it is."""
+    def __init__(
+        self, sae: Sae, *, beta2: float = 0.999, max_gradient_norm: float | None = None
+    ) -> None:
+        """Begin with moments of 0.
+
+        Args:
+            sae: what is trained, in place.
+            beta2: how much of the mean of the squares one step leaves.
+            max_gradient_norm: of each SAE; None leaves it as it is.
+        """
         self.sae = sae
+        self.beta2 = beta2
         self.max_gradient_norm = max_gradient_norm
         self.block_rows = rows_per_block(sae.W_dec)
         n_blocks = -(-sae.d_sae // self.block_rows)
@@ -141,7 +150,7 @@ class RowAdam:
             fused=True,
             amsgrad=False,
             beta1=BETA1,
-            beta2=BETA2,
+            beta2=self.beta2,
             lr=self._rate,
             weight_decay=0.0,
             eps=EPSILON,

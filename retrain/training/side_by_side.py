@@ -25,10 +25,11 @@ class SideBySide:
         *,
         batch_size: int,
         micro_batch: int,
+        beta2: float = 0.999,
         max_gradient_norm: float | None = None,
     ) -> None:
         self.sae = sae
-        self.optimiser = RowAdam(sae, max_gradient_norm=max_gradient_norm)
+        self.optimiser = RowAdam(sae, beta2=beta2, max_gradient_norm=max_gradient_norm)
         self.micro_batch = micro_batch
         self.sums = sae.b_dec.new_zeros(len(sae.b_dec), len(SUMS))
         self._accumulated = None

@@ -141,6 +141,7 @@ class _Training:
             sae,
             batch_size=batch_size,
             micro_batch=unit.micro_batch,
+            beta2=recipe.adam_beta2,
             max_gradient_norm=recipe.max_gradient_norm,
         )
         inputs = Inputs(sources, scales, unit)

@@ -51,7 +51,7 @@ def test_it_is_torchs_adam_on_the_gradient_without_its_radial_part() -> None:
         for name, tensor in {"W_enc": sae.W_enc, "W_dec": sae.W_dec, **sae.small}.items()
     }
     reference = torch.optim.Adam(p.values(), lr=1e-2, betas=(0.9, 0.99))
-    trained = SideBySide(sae, batch_size=N, micro_batch=N)
+    trained = SideBySide(sae, batch_size=N, micro_batch=N, beta2=0.99)
     for z in batches(10):
         trained.step(z, learning_rate=1e-2, sparsity_scale=1.0)
         f = ((z[0] - p["b_dec"]) @ p["W_enc"].T + p["b_enc"]).relu()
@@ -103,7 +103,7 @@ def test_the_norm_is_limited_as_torch_limits_it(
         name: tensor[0].clone().requires_grad_()
         for name, tensor in {"W_enc": sae.W_enc, "W_dec": sae.W_dec, **sae.small}.items()
     }
-    reference = torch.optim.Adam(p.values(), lr=1e-2, betas=(0.9, 0.99))
+    reference = torch.optim.Adam(p.values(), lr=1e-2)
     limited = SideBySide(sae, batch_size=N, micro_batch=micro_batch, max_gradient_norm=8.0)
     norms = []
     for z in batches(10):
