@@ -63,7 +63,7 @@ def retrain(
     from manifests.load import load_manifest
     from release.console import TerminalProgress, show
     from release.training_options import TrainingOptions, train
-    from validators.training_record import read_training_record
+    from retrain.resume import former_record
 
     options = TrainingOptions(
         device=device,
@@ -92,17 +92,18 @@ def retrain(
         return
     folder = BuildFolder(build / loaded.name)
     train(loaded, folder, options, progress=TerminalProgress())
-    record = read_training_record(folder.training_json)
+    record = former_record(folder)
+    trained = record.saes if record is not None else {}
     n_older = sum(
-        spec.sae_id not in record.saes and folder.sae_folder(spec.sae_id).is_dir()
+        spec.sae_id not in trained and folder.sae_folder(spec.sae_id).is_dir()
         for spec in loaded.saes
     )
     older = f", {n_older} of an older state are there as well" if n_older else ""
     show(
-        f"{len(record.saes)} of {len(loaded.saes)} SAEs lie under {folder.repository}{older}. "
+        f"{len(trained)} of {len(loaded.saes)} SAEs lie under {folder.repository}{older}. "
         + (
             f"Next: release validate {manifest}"
-            if len(record.saes) == len(loaded.saes)
+            if len(trained) == len(loaded.saes)
             else "Next: the same command without --only trains the others"
         )
     )
