@@ -10,19 +10,13 @@ from numpy.typing import NDArray
 from manifests.completions import Completion, Split, for_condition, load_split
 from manifests.data import Pooling
 from manifests.digests import bytes_sha256
-from manifests.errors import ReleaseError
-from manifests.progress import Progress
-from validators.base_models.access import BaseModelAccess
-from validators.base_models.base_model import BaseModel, completion_token_ids
-from validators.claim import Claim
+from validators.base_models.base_model import completion_token_ids
 from validators.evidence.activations import CapturedActivations, capture_completions
+from validators.evidence.claimed_data import ClaimedData
 from validators.evidence.evidence import (
-    Evidence,
     JudgedSae,
-    NoEvidence,
     Sample,
     TokenContext,
-    as_no_evidence,
     group_ids,
     outlying,
     without_outliers,
@@ -33,41 +27,17 @@ from validators.places.place import Place
 MAX_BYTES = 2_000_000_000
 
 
-class CompletionEvidence(Evidence):
+class CompletionEvidence(ClaimedData):
     """The completions of a claim; training never saw the held-out ones.
 
     The groups are the scenarios: completions of one prompt are much alike. Where every token is a
     vector, as many completions are read as fit a bound.
     """
 
-    knows_training = True
-
-    def __init__(
-        self,
-        saes: tuple[JudgedSae, ...],
-        claim: Claim,
-        access: BaseModelAccess,
-        progress: Progress,
-    ) -> None:
-        super().__init__(saes)
-        self._claim = claim
-        self._access = access
-        self._progress = progress
-        self._elsewhere: dict[Place, CapturedActivations] = {}
-
     @property
     def description(self) -> str:
         """Number of completions and the base model."""
         return f"{self.captured.n_passes} completions, base model {self.base.source}"
-
-    @property
-    def base(self) -> BaseModel:
-        """The base model of the claim."""
-        return self._access.base
-
-    def place_of(self, sae: JudgedSae) -> Place:
-        """See `Evidence.place_of`."""
-        return self._access.place_of(sae)
 
     @cached_property
     def split(self) -> Split:
@@ -76,17 +46,10 @@ class CompletionEvidence(Evidence):
         Raises:
             NoEvidence: the data is not on this machine, or differs.
         """
-        if self._claim.loaded is None:
-            raise NoEvidence(
-                f"the completions ({self._claim.manifest.data.file or 'of no known file'}) are "
-                "not published with the repository",
-                next_step="name the local manifest, beside which the data lies, or give a text "
-                "with --text FILE",
-            )
-        try:
-            return load_split(self._claim.loaded)
-        except ReleaseError as error:
-            raise as_no_evidence(error) from error
+        return self._loaded_split(
+            load_split,
+            missing="the completions ({}) are not published with the repository",
+        )
 
     @cached_property
     def _sizes(self) -> dict[str, int]:

@@ -10,20 +10,13 @@ from numpy.typing import NDArray
 from manifests.data import PlainText
 from manifests.digests import bytes_sha256
 from manifests.documents import Document, DocumentSplit, load_document_split
-from manifests.errors import ReleaseError
-from manifests.progress import Progress
-from validators.base_models.access import BaseModelAccess
-from validators.base_models.base_model import BaseModel
 from validators.base_models.contexts import context_token_ids
-from validators.claim import Claim
 from validators.evidence.activations import CapturedActivations, Vectors, capture_contexts
+from validators.evidence.claimed_data import ClaimedData
 from validators.evidence.evidence import (
-    Evidence,
     JudgedSae,
-    NoEvidence,
     Sample,
     TokenContext,
-    as_no_evidence,
     outlying,
     without_outliers,
 )
@@ -35,27 +28,12 @@ MAX_POSITIONS = 10_240
 MAX_BYTES = 2_000_000_000
 
 
-class DocumentEvidence(Evidence):
+class DocumentEvidence(ClaimedData):
     """A sample of the contexts of a claim's text; the groups are its documents.
 
     Which contexts are read their digest decides, so every stretch of every document is as likely
     as any other.
     """
-
-    knows_training = True
-
-    def __init__(
-        self,
-        saes: tuple[JudgedSae, ...],
-        claim: Claim,
-        access: BaseModelAccess,
-        progress: Progress,
-    ) -> None:
-        super().__init__(saes)
-        self._claim = claim
-        self._access = access
-        self._progress = progress
-        self._elsewhere: dict[Place, CapturedActivations] = {}
 
     @property
     def description(self) -> str:
@@ -66,15 +44,6 @@ class DocumentEvidence(Evidence):
             f"text, base model {self.base.source}"
         )
 
-    @property
-    def base(self) -> BaseModel:
-        """The base model of the claim."""
-        return self._access.base
-
-    def place_of(self, sae: JudgedSae) -> Place:
-        """See `Evidence.place_of`."""
-        return self._access.place_of(sae)
-
     @cached_property
     def split(self) -> DocumentSplit:
         """The documents of the claim's text, training and held-out.
@@ -82,17 +51,10 @@ class DocumentEvidence(Evidence):
         Raises:
             NoEvidence: the text is not on this machine, or differs.
         """
-        if self._claim.loaded is None:
-            raise NoEvidence(
-                f"the text ({self._claim.manifest.data.file or 'of no known file'}) is not "
-                "published with the repository",
-                next_step="name the local manifest, beside which the data lies, or give a text "
-                "with --text FILE",
-            )
-        try:
-            return load_document_split(self._claim.loaded)
-        except ReleaseError as error:
-            raise as_no_evidence(error) from error
+        return self._loaded_split(
+            load_document_split,
+            missing="the text ({}) is not published with the repository",
+        )
 
     @property
     def _text(self) -> PlainText:
