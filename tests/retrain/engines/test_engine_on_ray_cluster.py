@@ -144,28 +144,35 @@ def test_a_killed_node_loses_nothing_and_the_weights_are_those_of_one_machine(
     cluster: Any, tmp_path: Path
 ) -> None:
     todo, data, log = units(epochs=600), vectors(), tmp_path / "starts"
-    victim = cluster.add_node(num_cpus=1, object_store_memory=STORE_BYTES)
+    cluster.add_node(num_cpus=1, object_store_memory=STORE_BYTES)
+    workers = {node.node_id: node for node in cluster.worker_nodes}
     reports: dict[str, list[int]] = {unit.jobs[0].sae_id: [] for unit in todo}
-    killed: list[str] = []
+    killed: list[tuple[str, str]] = []
+
+    def starts(sae_id: str) -> list[str]:
+        """The nodes on which a unit has begun, in order."""
+        lines = [line.split() for line in log.read_text("utf-8").splitlines()]
+        return [node for started, node in lines if started == sae_id]
 
     def hear(unit: Unit, step: StepReport) -> None:
-        """Kill the node when one of its units has begun and is not yet half done."""
+        """Kill a node whose unit is not yet half done, but not the one that this process is on."""
         sae_id = unit.jobs[0].sae_id
         reports[sae_id].append(step.step)
-        begun = f"{sae_id} {victim.node_id}\n" in log.read_text("utf-8")
-        if begun and not killed and step.step < step.n_steps / 2:
-            cluster.remove_node(victim, allow_graceful=False)
-            killed.append(sae_id)
+        if killed or step.step >= step.n_steps / 2:
+            return
+        node = starts(sae_id)[-1]
+        if node != ray.get_runtime_context().get_node_id():
+            cluster.remove_node(workers[node], allow_graceful=False)
+            killed.append((sae_id, node))
 
     engine = RayEngine(address=cluster.address, train=noting_in(log))
     results = list(engine.run(todo, data, hear))
     assert not ray.is_initialized()
-    assert len(killed) == 1
-    starts = [line.split() for line in log.read_text("utf-8").splitlines()]
-    again = [node for sae_id, node in starts if sae_id == killed[0]]
-    assert again[0] == victim.node_id
-    assert victim.node_id not in again[1:]
-    assert len(again) == 2
+    ((sae_id, victim),) = killed
+    first, *again = starts(sae_id)
+    assert first == victim
+    assert len(again) == 1
+    assert victim not in again
     assert sorted(unit.jobs[0].sae_id for unit, _ in results) == sorted(reports)
     assert {id(unit) for unit, _ in results} == {id(unit) for unit in todo}
     assert weights_by_id(results) == weights_by_id(list(LocalEngine().run(todo, data, silent)))
