@@ -56,7 +56,7 @@ class RowAdam:
             for name, parameter in self._parameters().items()
         }
         self._scratch = torch.empty_like(sae.W_dec[:, : self.block_rows])
-        # Where a block is all there is, both gradients are made once, and limited as they are.
+        # Where a block is all there is, gradients whose norm has to be looked at are made once.
         is_whole = self.block_rows == sae.d_sae and max_gradient_norm is not None
         self._second_scratch = torch.empty_like(self._scratch) if is_whole else None
         # A recorded graph reads the present value of a tensor; fused Adam on a CPU wants a number.
@@ -108,13 +108,14 @@ class RowAdam:
         self, rows: RowGradients, radial: Tensor, small: dict[str, Tensor], most: float
     ) -> tuple[RowGradients, Tensor, dict[str, Tensor]]:
         """The same gradients, each SAE's times what brings its norm to `most` if it is larger."""
-        if self._second_scratch is not None and not isinstance(rows, Accumulated):
+        squared_norm = rows.squared_norm()
+        if squared_norm is None and self._second_scratch is not None:
             d_sae = self.sae.d_sae
             rows = Accumulated(
                 rows.decoder(0, d_sae, self._scratch),
                 rows.encoder(0, d_sae, self._second_scratch),
             )
-        squared_norm = rows.squared_norm()
+            squared_norm = rows.squared_norm()
         if squared_norm is None:
             squared_norm = self._squared_norm_by_blocks(rows)
         # The radial part is taken off before the step.
