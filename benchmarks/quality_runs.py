@@ -225,7 +225,7 @@ def our_run(
 
 
 # Settings that belong to the whole recipe, not to an architecture.
-_OF_THE_RECIPE = frozenset({"max_gradient_norm", "adam_beta2"})
+_OF_THE_RECIPE = frozenset({"max_gradient_norm", "adam_beta2", "sparsity_warmup"})
 
 
 def _recipe(schedule: Schedule, settings: dict[str, Any]) -> Recipe:

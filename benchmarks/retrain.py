@@ -9,6 +9,10 @@ medians count. A step is whole: gathering the batch, forward, backward, optimise
 rows. The floor is what a dense float32 step cannot do without: its products, written into arrays
 that are there already, and nothing else. Vectors are random and no latent is dead.
 
+JumpReLU is timed in two states, set by one threshold for the same weights in every contender: with
+as many latents active as TopK has, which is where a training spends its steps, and with a third of
+them, where it begins. The table has the L0 that each contender had in the end.
+
 With `--gpu`, all SAEs of whole manifests are trained instead: see `benchmarks/whole_manifests.py`.
 """
 
@@ -29,7 +33,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.product_floor import GATED_PRODUCTS, PRODUCTS, floor  # noqa: E402
 from benchmarks.saelens_trainers import ARCHITECTURES, Architecture  # noqa: E402
-from benchmarks.step_contenders import CONTENDERS, ONLY_TOPK, Problem, Timed  # noqa: E402
+from benchmarks.step_contenders import CONTENDERS, ONLY_TOPK, Contender, Problem  # noqa: E402
 
 FLOOR = "floor: products"
 N_VECTORS = 4096
@@ -39,12 +43,19 @@ WARMUP_STEPS = 3
 
 @dataclass(frozen=True)
 class Timing:
-    """The steps of one contender on one problem, in milliseconds."""
+    """The steps of one contender on one problem, in milliseconds.
+
+    Attributes:
+        active: latents that JumpReLU's thresholds were to leave active; None elsewhere.
+        l0: what they left active after the steps; None elsewhere and of the floor.
+    """
 
     architecture: Architecture
     d_in: int
     d_sae: int
     batch: int
+    active: int | None
+    l0: float | None
     name: str
     median_ms: float
     low_ms: float
@@ -73,11 +84,17 @@ def main() -> None:
     timings: list[Timing] = []
     for d_in, d_sae in arguments.shapes:
         for architecture in arguments.architectures:
-            made, missing = time_one(
-                architecture, d_in, d_sae, arguments.batch, arguments.rounds, arguments.steps
-            )
-            timings += made
-            print("\n".join(["", *table(made, missing)]), flush=True)
+            for active in (K, d_sae // 3) if architecture == "jumprelu" else (None,):
+                made, missing = time_one(
+                    architecture,
+                    (d_in, d_sae),
+                    arguments.batch,
+                    active,
+                    rounds=arguments.rounds,
+                    steps=arguments.steps,
+                )
+                timings += made
+                print("\n".join(["", *table(made, missing)]), flush=True)
     _write(
         arguments.json,
         {
@@ -89,39 +106,57 @@ def main() -> None:
 
 
 def time_one(
-    architecture: Architecture, d_in: int, d_sae: int, batch: int, rounds: int, steps: int
+    architecture: Architecture,
+    shape: tuple[int, int],
+    batch: int,
+    active: int | None,
+    *,
+    rounds: int,
+    steps: int,
 ) -> tuple[list[Timing], dict[str, str]]:
-    """Every contender in turns on one problem, and why some could not take part."""
+    """Every contender in turns on one problem, and why some could not take part.
+
+    Args:
+        architecture: of the SAEs.
+        shape: d_in and d_sae.
+        batch: vectors of a step.
+        active: latents that are active on a vector, where thresholds decide.
+        rounds: turns of each contender.
+        steps: of each turn.
+    """
     import torch
 
+    d_in, d_sae = shape
     z = torch.randn(N_VECTORS, d_in, generator=torch.Generator().manual_seed(0)) / d_in**0.5
-    problem = Problem(architecture, z, d_sae, batch, K)
-    timed: dict[str, Timed] = {FLOOR: floor(d_in, d_sae, batch, is_gated=architecture == "gated")}
+    problem = Problem(architecture, z, d_sae, batch, K, active)
+    started = {FLOOR: Contender(floor(d_in, d_sae, batch, is_gated=architecture == "gated"))}
     missing: dict[str, str] = {}
     for name, start in CONTENDERS.items():
         if name in ONLY_TOPK and architecture != "topk":
             continue
         try:
             contender = start(problem)
-            contender(WARMUP_STEPS)
+            contender.timed(WARMUP_STEPS)
         except ImportError as error:
             missing[name] = f"cannot be imported: {error}"
         except NotImplementedError as error:
             missing[name] = f"cannot train here: {str(error).partition('. ')[0]}"
         else:
-            timed[name] = contender
-    times: dict[str, list[float]] = {name: [] for name in timed}
-    names = list(timed)
+            started[name] = contender
+    times: dict[str, list[float]] = {name: [] for name in started}
+    names = list(started)
     for number in range(rounds):
         shift = number % len(names)
         for name in names[shift:] + names[:shift]:
-            times[name] += timed[name](steps)
+            times[name] += started[name].timed(steps)
     made = [
         Timing(
             architecture=architecture,
             d_in=d_in,
             d_sae=d_sae,
             batch=batch,
+            active=active,
+            l0=started[name].l0(problem),
             name=name,
             median_ms=statistics.median(own),
             low_ms=statistics.quantiles(own, n=10)[0],
@@ -138,14 +173,16 @@ def table(timings: Sequence[Timing], missing: dict[str, str]) -> list[str]:
     by_name = {timing.name: timing for timing in timings}
     least, our = by_name[FLOOR].median_ms, by_name["ours"].median_ms
     first = timings[0]
+    state = "" if first.active is None else f", {first.active} latents active"
     lines = [
-        f"{first.architecture} {first.d_in} -> {first.d_sae}",
-        f"  {'':22} {'ms/step':>8} {'10% .. 90%':>17} {'x floor':>8} {'x ours':>7}",
+        f"{first.architecture} {first.d_in} -> {first.d_sae}{state}",
+        f"  {'':22} {'ms/step':>8} {'10% .. 90%':>17} {'x floor':>8} {'x ours':>7} {'L0':>7}",
     ]
     lines += [
         f"  {timing.name:22} {timing.median_ms:8.2f} "
         f"{f'{timing.low_ms:.2f} .. {timing.high_ms:.2f}':>17} "
-        f"{timing.median_ms / least:8.2f} {timing.median_ms / our:7.2f}"
+        f"{timing.median_ms / least:8.2f} {timing.median_ms / our:7.2f} "
+        f"{'' if timing.l0 is None else f'{timing.l0:.1f}':>7}".rstrip()
         for timing in timings
     ]
     lines += [f"  {name:22} not timed: {reason}" for name, reason in missing.items()]

@@ -21,25 +21,54 @@ from benchmarks.saelens_trainers import Architecture, Schedule, trainer_of, trai
 if TYPE_CHECKING:
     from torch import Tensor
 
-LEARNING_RATE = 3e-4
+# So small that a JumpReLU keeps the L0 that its problem gives it; a step does the same work.
+LEARNING_RATE = 1e-6
+# JumpReLU's, as in the demonstration.
+BANDWIDTH = 0.2
 # More than any run here has: schedules stay at their height, and no latent is called dead.
 _STEPS = 100_000
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """What every contender trains: an architecture on scaled vectors z [n, d_in]."""
+    """What every contender trains: an architecture on scaled vectors z [n, d_in].
+
+    Attributes:
+        k: active latents of TopK and BatchTopK, and JumpReLU's target.
+        active: latents that JumpReLU's thresholds leave active on a vector, on average, for the
+            same weights in every contender; the work of a sparse step depends on it.
+    """
 
     architecture: Architecture
     z: Tensor
     d_sae: int
     batch: int
     k: int
+    active: int | None = None
 
     @property
     def d_in(self) -> int:
         """Width of a vector."""
         return int(self.z.shape[1])
+
+    def dictionary(self) -> Tensor:
+        """Unit rows [d_sae, d_in], encoder and decoder of what starts from given weights."""
+        import torch
+
+        from retrain.architectures.dictionary import random_dictionary
+
+        return random_dictionary(self.d_sae, self.d_in, torch.Generator().manual_seed(0))
+
+    def threshold(self) -> float:
+        """The one threshold above which `active` latents of a vector are."""
+        assert self.active is not None
+        pre = self.some() @ self.dictionary().T
+        n_below = pre.numel() - self.active * len(pre)
+        return float(pre.flatten().kthvalue(n_below).values)
+
+    def some(self) -> Tensor:
+        """Vectors on which L0 is measured, [n, d_in]."""
+        return self.z[:1024]
 
     def rows(self) -> Iterator[Tensor]:
         """Row numbers of one batch after the other, without end."""
@@ -56,6 +85,20 @@ class Problem:
 Timed = Callable[[int], list[float]]
 
 
+@dataclass(frozen=True)
+class Contender:
+    """A trainer that has started; `encode`, of those whose L0 is asked for."""
+
+    timed: Timed
+    encode: Callable[[Tensor], Tensor] | None = None
+
+    def l0(self, problem: Problem) -> float | None:
+        """Mean number of active latents, as the weights are after the steps so far."""
+        if self.encode is None or problem.active is None:
+            return None
+        return float((self.encode(problem.some()) != 0).sum(dim=1).double().mean())
+
+
 def step_by_step(step: Callable[[], object]) -> Timed:
     """Time calls one by one."""
 
@@ -70,13 +113,12 @@ def step_by_step(step: Callable[[], object]) -> Timed:
     return timed
 
 
-def ours(problem: Problem) -> Timed:
+def ours(problem: Problem) -> Contender:
     """The step that `release retrain` makes on a CPU."""
     import torch
 
     from manifests.recipe import Recipe
     from retrain.architectures.build import build_saes
-    from retrain.architectures.dictionary import random_dictionary
     from retrain.input_scale import fit_input_scale
     from retrain.jobs import Job, Unit
     from retrain.training.batches import Inputs
@@ -85,9 +127,7 @@ def ours(problem: Problem) -> Timed:
 
     recipe = Recipe(epochs=1, batch_size=problem.batch, learning_rate=LEARNING_RATE)
     vectors = InMemory(problem.z)
-    dictionary = random_dictionary(
-        problem.d_sae, problem.d_in, torch.Generator().manual_seed(0)
-    ).unsqueeze(0)
+    dictionary = problem.dictionary().unsqueeze(0)
     sae_recipe = our_recipe(problem)
     sae = build_saes(sae_recipe, dictionary, dead_after=_STEPS, micro_batch=problem.batch)
     saes = SideBySide(sae, batch_size=problem.batch, micro_batch=problem.batch)
@@ -100,7 +140,7 @@ def ours(problem: Problem) -> Timed:
         batch = inputs.batch(next(rows).unsqueeze(0))
         saes.step(batch, learning_rate=LEARNING_RATE, sparsity_scale=1.0)
 
-    return step_by_step(torch.no_grad()(step))
+    return Contender(step_by_step(torch.no_grad()(step)), lambda z: sae.encode(z.unsqueeze(0))[0])
 
 
 def our_recipe(problem: Problem) -> Any:
@@ -114,18 +154,28 @@ def our_recipe(problem: Problem) -> Any:
             return BatchTopkRecipe(k=problem.k)
         case "jumprelu":
             return JumpreluRecipe(
-                bandwidth=0.2, threshold_init=0.02, target_l0=problem.k, sparsity_coefficient=0.03
+                bandwidth=BANDWIDTH,
+                threshold_init=problem.threshold(),
+                target_l0=problem.k,
+                sparsity_coefficient=0.03,
             )
         case "gated":
             return GatedRecipe(l1_coefficient=0.1)
 
 
-def saelens(problem: Problem, **settings: Any) -> Timed:
+def saelens(problem: Problem, **settings: Any) -> Contender:
     """SAELens' `SAETrainer.step`."""
+    import torch
+
     own: dict[Architecture, dict[str, Any]] = {
         "topk": {"k": problem.k},
         "batchtopk": {"k": problem.k},
-        "jumprelu": {"l0_coefficient": 1e-3},
+        "jumprelu": {
+            "l0_coefficient": 1e-3,
+            "jumprelu_bandwidth": BANDWIDTH,
+            "jumprelu_sparsity_loss_mode": "quadratic",
+            "target_l0": problem.k,
+        },
         "gated": {"l1_coefficient": 0.1},
     }
     sae = training_sae(
@@ -135,6 +185,8 @@ def saelens(problem: Problem, **settings: Any) -> Timed:
         {**own[problem.architecture], **settings},
         seed=0,
     )
+    if problem.active is not None:
+        _give_weights(sae, problem)
     schedule = Schedule(_STEPS, problem.batch, LEARNING_RATE, warmup=0.0, decay=0.0)
     trainer = trainer_of(sae, iter(()), schedule, problem.batch, dead_window=_STEPS)
     rows = problem.rows()
@@ -143,20 +195,33 @@ def saelens(problem: Problem, **settings: Any) -> Timed:
         trainer.step(problem.z[next(rows)])
         trainer.n_training_steps += 1
 
-    return step_by_step(step)
+    return Contender(step_by_step(step), torch.no_grad()(sae.encode))
 
 
-def saelens_sparse(problem: Problem) -> Timed:
+def _give_weights(sae: Any, problem: Problem) -> None:
+    """Put the problem's dictionary and threshold into another project's JumpReLU."""
+    import torch
+
+    dictionary = problem.dictionary()
+    with torch.no_grad():
+        sae.W_enc.copy_(dictionary.T)
+        sae.W_dec.copy_(dictionary)
+        sae.threshold.fill_(problem.threshold())
+
+
+def saelens_sparse(problem: Problem) -> Contender:
     """SAELens' TopK with sparse activations, an option of its."""
     return saelens(problem, use_sparse_activations=True)
 
 
-def dictionary_learning(problem: Problem) -> Timed:
+def dictionary_learning(problem: Problem) -> Contender:
     """The `update` of dictionary_learning's trainers.
 
     Raises:
         ImportError: it is not installed, or lacks something.
     """
+    import torch
+
     trainers = import_module("dictionary_learning.trainers")
     kinds: dict[Architecture, Any] = {
         "topk": trainers.TopKTrainer,
@@ -167,7 +232,7 @@ def dictionary_learning(problem: Problem) -> Timed:
     own: dict[Architecture, dict[str, Any]] = {
         "topk": {"k": problem.k},
         "batchtopk": {"k": problem.k},
-        "jumprelu": {"target_l0": float(problem.k)},
+        "jumprelu": {"target_l0": float(problem.k), "bandwidth": BANDWIDTH},
         "gated": {},
     }
     trainer = kinds[problem.architecture](
@@ -182,6 +247,8 @@ def dictionary_learning(problem: Problem) -> Timed:
         **own[problem.architecture],
     )
     rows = problem.rows()
+    if problem.active is not None:
+        _give_weights(trainer.ae, problem)
     # Step 0 looks for a median once; a long training does not.
     n_done = 1
 
@@ -190,10 +257,10 @@ def dictionary_learning(problem: Problem) -> Timed:
         trainer.update(n_done, problem.z[next(rows)])
         n_done += 1
 
-    return step_by_step(step)
+    return Contender(step_by_step(step), torch.no_grad()(trainer.ae.encode))
 
 
-def sparsify(problem: Problem) -> Timed:
+def sparsify(problem: Problem) -> Contender:
     """The loop of sparsify's `Trainer.fit`, which has no step of its own to call.
 
     The base model is one that looks the activations up. A step is the time between two of its
@@ -258,10 +325,10 @@ def sparsify(problem: Problem) -> Timed:
             torch.set_float32_matmul_precision(precision)
         return [1e3 * (after - before) for before, after in pairwise(called[1:])]
 
-    return timed
+    return Contender(timed)
 
 
-CONTENDERS: dict[str, Callable[[Problem], Timed]] = {
+CONTENDERS: dict[str, Callable[[Problem], Contender]] = {
     "ours": ours,
     "SAELens": saelens,
     "SAELens, sparse": saelens_sparse,

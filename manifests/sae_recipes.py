@@ -183,6 +183,11 @@ class GatedRecipe(Strict):
     l1_coefficient: PositiveFloat = Field(
         description="Weight of the L1 term on the gate's rectified pre-activations."
     )
+    auxiliary_decoder: Literal["frozen", "trained"] = Field(
+        "frozen",
+        description="Whether the auxiliary loss, reconstruction by the gate alone, sends gradients "
+        "to the decoder and b_dec: frozen, none, as in the paper; trained, as SAELens does.",
+    )
 
 
 class StandardRecipe(Strict):

@@ -46,6 +46,9 @@ def build_saes(recipe: SaeRecipe, dictionary: Tensor, *, dead_after: int, micro_
             )
         case JumpreluRecipe():
             return JumpreluSae(dictionary, recipe.learned(), micro_batch=micro_batch)
-        case GatedRecipe() | StandardRecipe():
-            own = GatedSae if isinstance(recipe, GatedRecipe) else StandardSae
-            return own(dictionary, l1_coefficient=recipe.l1_coefficient, micro_batch=micro_batch)
+        case GatedRecipe():
+            return GatedSae(dictionary, recipe, micro_batch=micro_batch)
+        case StandardRecipe():
+            return StandardSae(
+                dictionary, l1_coefficient=recipe.l1_coefficient, micro_batch=micro_batch
+            )

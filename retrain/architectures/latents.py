@@ -12,12 +12,17 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from retrain.architectures.gradients import over_batch
 from retrain.architectures.products import multiply
+
+# `embedding_bag` makes a new array for its result. One of a whole dictionary is given back to the
+# system and asked for again in every step, which costs several times what the sums do.
+PIECE_BYTES = 2**20
 
 
 class DecodedLatents(Protocol):
@@ -115,6 +120,7 @@ class SparseLatents:
         values, latents, vectors: [chosen], value, index of the latent and of the vector.
         ends: [vectors + 1]; those of vector v stand at ends[v] to ends[v + 1] - 1.
         d_sae: number of latents.
+        like: others of the same chosen latents, whose order by latent serves these too.
     """
 
     values: Tensor
@@ -122,6 +128,24 @@ class SparseLatents:
     vectors: Tensor
     ends: Tensor
     d_sae: int
+    like: SparseLatents | None = None
+
+    @classmethod
+    def where(cls, mask: Tensor, values: Tensor) -> SparseLatents:
+        """The values [1, vectors, d_sae] of one SAE, chosen where the mask is not 0."""
+        _, n, d_sae = mask.shape
+        # Of a mask, numpy finds them several times faster than torch does.
+        places = torch.from_numpy(np.flatnonzero(mask.to(torch.bool).numpy()))
+        vectors = torch.div(places, d_sae, rounding_mode="floor")
+        ends = torch.searchsorted(places, torch.arange(0, (n + 1) * d_sae, d_sae))
+        return cls(values.take(places), places - vectors * d_sae, vectors, ends, d_sae)
+
+    def taken_from(self, values: Tensor) -> SparseLatents:
+        """Other values [1, vectors, d_sae] of the same chosen latents."""
+        return self._with(values.take(self.vectors * self.d_sae + self.latents))
+
+    def _with(self, values: Tensor) -> SparseLatents:
+        return replace(self, values=values, like=self.like or self)
 
     def decode(self, W_dec: Tensor, bias: Tensor | None, out: Tensor) -> Tensor:
         """See `Latents`."""
@@ -143,23 +167,34 @@ class SparseLatents:
                 check_invariants=False,
             )
         back = torch.sparse.sampled_addmm(pattern, upstream[0], W_dec[0].mT, beta=0.0)
-        return replace(self, values=back.values().mul_(self.values > 0))
+        return self._with(back.values().mul_(self.values > 0))
 
     def transposed_product(
         self, x: Tensor, first: int, last: int, out: Tensor, *, onto: bool = False
     ) -> Tensor:
         """See `Latents`."""
-        order, starts = self._by_latent
+        order, starts = (self.like or self)._by_latent
         begin, end = int(starts[first]), int(starts[last])
         chosen = order[begin:end]
-        product = embedding_bag(
-            self.vectors[chosen],
-            x[0],
-            starts[first:last] - begin,
-            mode="sum",
-            per_sample_weights=self.values[chosen],
-        ).unsqueeze(0)
-        return out.add_(product) if onto else product
+        vectors, values = self.vectors[chosen], self.values[chosen]
+        starts = starts[first : last + 1] - begin
+        rows = max(1, PIECE_BYTES // (x.shape[2] * x.element_size()))
+        for piece in range(0, last - first, rows):
+            bounds = starts[piece : piece + rows + 1]
+            own = slice(int(bounds[0]), int(bounds[-1]))
+            product = embedding_bag(
+                vectors[own],
+                x[0],
+                bounds[:-1] - bounds[0],
+                mode="sum",
+                per_sample_weights=values[own],
+            )
+            place = out[0, piece : piece + rows]
+            if onto:
+                place += product
+            else:
+                place.copy_(product)
+        return out
 
     @cached_property
     def _by_latent(self) -> tuple[Tensor, Tensor]:
@@ -171,7 +206,7 @@ class SparseLatents:
 
     def scaled(self, factors: Tensor) -> SparseLatents:
         """See `Latents`."""
-        return replace(self, values=self.values * factors)
+        return self._with(self.values * factors)
 
     def sums(self) -> Tensor:
         """See `Latents`."""
