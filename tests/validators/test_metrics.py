@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from validators.metrics.pca_baseline import pca_explained_variance
-from validators.metrics.reconstruction import ReconstructionSums
+from validators.metrics.reconstruction import ReconstructionSums, cosines
 from validators.metrics.sparsity import LatentCounts
 from validators.metrics.thresholds import threshold_moved_fraction
 from validators.metrics.undefined import UndefinedMetric
@@ -113,3 +113,75 @@ def test_only_live_latents_count_as_moved_or_not() -> None:
     assert threshold_moved_fraction(threshold, fired, 0.1) == 0.5
     with pytest.raises(UndefinedMetric, match="no latent was active"):
         threshold_moved_fraction(threshold, np.zeros(5, dtype=np.int64), 0.1)
+
+
+def test_the_distribution_of_l0_is_that_of_numpy_over_single_vectors() -> None:
+    generator = np.random.default_rng(2)
+    latents = (generator.random((101, 40)) < generator.random((101, 1))).astype(np.float32)
+    counts = LatentCounts(40)
+    for start in range(0, 101, 7):
+        counts.add(latents[start : start + 7])
+    l0 = (latents != 0).sum(axis=1)
+    for share in (0.05, 0.5, 0.95):
+        assert counts.l0_quantile(share) == pytest.approx(np.quantile(l0, share), rel=1e-12)
+    assert counts.l0_histogram.tolist() == np.bincount(l0, minlength=41).tolist()
+    assert (counts.l0_min, counts.l0_max) == (l0.min(), l0.max())
+
+
+def test_quantiles_of_l0_are_those_worked_by_hand() -> None:
+    counts = LatentCounts(4)
+    # 0, 1, 2 and 4 active latents: the median lies between 1 and 2; at 0.95 of the way from
+    # position 0 to 3 is 2.85, so 2 + 0.85 x (4 - 2).
+    counts.add(np.array([[1, 1, 0, 0], [0, 0, 0, 0], [1, 1, 1, 1], [0, 0, 2, 0]], dtype=float))
+    assert counts.l0_quantile(0.5) == 1.5
+    assert counts.l0_quantile(0.95) == pytest.approx(3.7)
+    with pytest.raises(UndefinedMetric, match="no activation vectors"):
+        LatentCounts(4).l0_quantile(0.5)
+
+
+def test_a_latent_is_dense_above_a_tenth_of_the_vectors_and_not_at_it() -> None:
+    latents = np.zeros((30, 5))
+    latents[:3, 0] = latents[:4, 1] = latents[:, 2] = 1.0
+    counts = LatentCounts(5)
+    counts.add(latents)
+    # 3 of 30 are a tenth and not more; 4 and 30 are: 2 of 5 latents.
+    assert counts.dense_fraction() == pytest.approx(0.4)
+    with pytest.raises(UndefinedMetric, match="no activation vectors"):
+        LatentCounts(5).dense_fraction()
+
+
+def test_the_cosine_is_the_mean_of_those_worked_by_hand() -> None:
+    x = np.array([[1.0, 0.0], [3.0, 4.0], [0.0, 2.0]])
+    x_hat = np.array([[5.0, 0.0], [4.0, 3.0], [1.0, -1.0]])
+    # 1, (12 + 12) / 25 and -1 / sqrt(2).
+    sums = sums_of(x, x_hat, batch=2)
+    assert sums.cosine() == pytest.approx((1 + 0.96 - 2**-0.5) / 3)
+    assert sums.n_cosines == 3
+    # Length does not matter to a direction.
+    assert sums_of(x, 100 * x_hat).cosine() == pytest.approx(sums.cosine())
+    assert sums_of(X, X).cosine() == pytest.approx(1.0)
+
+
+def test_a_vector_without_a_direction_is_left_out_of_the_cosine_and_n_says_so() -> None:
+    x = np.array([[1.0, 0.0], [0.0, 0.0], [0.0, 2.0]], dtype=np.float32)
+    x_hat = np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]], dtype=np.float32)
+    sums = sums_of(x, x_hat)
+    assert sums.cosine() == pytest.approx(2**-0.5)
+    assert (sums.n_cosines, sums.n) == (1, 3)
+    np.testing.assert_allclose(cosines(x, x_hat), [np.nan, np.nan, 2**-0.5])
+    with pytest.raises(UndefinedMetric, match="has no direction"):
+        sums_of(x, np.zeros_like(x)).cosine()
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
+def test_a_cosine_is_undefined_where_a_reconstruction_is_not_finite() -> None:
+    x_hat = X.copy()
+    x_hat[1, 0] = np.nan
+    with pytest.raises(UndefinedMetric, match="a reconstruction is not finite"):
+        sums_of(X, x_hat).cosine()
+
+
+def test_the_error_of_each_vector_is_kept_in_order() -> None:
+    x_hat = X + np.array([[1.0, 0.0], [0.0, -1.0], [0.0, 2.0]])
+    assert sums_of(X, x_hat, batch=2).errors_each.tolist() == [1.0, 1.0, 4.0]
+    assert len(ReconstructionSums().errors_each) == 0
