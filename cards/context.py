@@ -15,9 +15,12 @@ from cards.escaping import Markdown
 from cards.front_matter import front_matter
 from cards.limitations import Limitations, limitations
 from cards.loading_facts import LoadingFacts, loading_facts
+from cards.loss_facts import LossFacts, loss_facts
 from cards.numbers import percent
 from cards.results import Results, results
 from cards.sources import Sources
+from cards.sparsity_facts import SparsityFacts, sparsity_facts
+from cards.tables import TablesFacts, tables_facts
 from cards.training_facts import TrainingFacts, training_facts
 from manifests.base_model import BaseModelSpec
 from manifests.hooks import depth_percent, hf_hook_name, lens_hook_name
@@ -71,6 +74,9 @@ class CardContext:
     data: DataFacts
     training: TrainingFacts
     results: Results
+    losses: LossFacts | None
+    sparsity: SparsityFacts | None
+    tables: TablesFacts | None
     claims: tuple[HeldClaim, ...]
     loading: LoadingFacts
     limitations: Limitations
@@ -97,6 +103,9 @@ def card_context(sources: Sources) -> CardContext:
         data=data_facts(sources),
         training=training_facts(sources),
         results=measured,
+        losses=loss_facts(sources),
+        sparsity=sparsity_facts(sources),
+        tables=tables_facts(sources),
         claims=held_claims(sources),
         loading=loading_facts(sources),
         limitations=limitations(sources),

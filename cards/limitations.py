@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from cards import numbers
 from cards.architectures import thresholds_of
 from cards.escaping import Markdown
-from cards.metrics import DEAD_FRACTION, MAIN_TABLE, THRESHOLD_MOVED, measurement
+from cards.metrics import DEAD_FRACTION, L0, MAIN_TABLE, THRESHOLD_MOVED, measurement
 from cards.sources import Sources
+from cards.stability import retrained
 from manifests.base_model import PackagedWeights
 from manifests.model import Caveat
+from validators.metrics.paired_differences import L0_TOLERANCE
+from validators.presenting.tally import tally
 from validators.report import Outcome
 
 # At this share of latents that never fired, the card says so in words as well as in the table.
@@ -32,6 +35,15 @@ class FewVectors:
 
     condition: str
     n_train: Markdown
+
+
+@dataclass(frozen=True)
+class UnequalL0:
+    """A layer whose SAEs differ in mean L0 by more than the tolerance: the lowest and highest."""
+
+    layer: int
+    lowest: Markdown
+    highest: Markdown
 
 
 @dataclass(frozen=True)
@@ -83,13 +95,19 @@ class Replaced:
 
 @dataclass(frozen=True)
 class Limitations:
-    """What the card lists under limitations; an empty tuple leaves its item out."""
+    """What the card lists under limitations; an empty tuple leaves its item out.
+
+    `n_trained_once` of the repository's SAEs were trained from one seed only.
+    """
 
     caveats: tuple[Caveat, ...]
     mostly_dead_share: Markdown
     mostly_dead: tuple[DeadLatents, ...]
     few_vectors: tuple[FewVectors, ...]
     d_sae: Markdown
+    n_trained_once: int
+    unequal_l0: tuple[UnequalL0, ...]
+    l0_tolerance: Markdown
     not_measured: tuple[NotMeasured, ...]
     accepted: tuple[AcceptedFailure, ...]
     checks_with_findings: tuple[CheckFindings, ...]
@@ -104,7 +122,7 @@ def limitations(sources: Sources) -> Limitations:
     Raises:
         MissingMetric: the report lacks a metric that they rest on.
     """
-    manifest = sources.loaded.manifest
+    manifest, specs = sources.loaded.manifest, sources.loaded.saes
     d_sae = manifest.base_model.d_model * manifest.saes.expansion
     return Limitations(
         caveats=manifest.caveats,
@@ -112,10 +130,13 @@ def limitations(sources: Sources) -> Limitations:
         mostly_dead=_mostly_dead(sources),
         few_vectors=_few_vectors(sources, d_sae),
         d_sae=numbers.count(d_sae),
+        n_trained_once=len(specs) - len(retrained(sources.report.tables, specs)),
+        unequal_l0=_unequal_l0(sources),
+        l0_tolerance=numbers.share(L0_TOLERANCE),
         not_measured=_not_measured(sources),
         accepted=_accepted(sources.checks.outcomes),
         checks_with_findings=_checks_with_findings(sources.checks.outcomes),
-        n_checks_passed=sources.checks.count("passed"),
+        n_checks_passed=tally(sources.checks.outcomes).passed,
         package=manifest.base_model.package,
         replaced=_replaced(sources),
     )
@@ -171,6 +192,21 @@ def _few_vectors(sources: Sources, d_sae: int) -> tuple[FewVectors, ...]:
         for condition in sorted({spec.condition for spec in sources.loaded.saes})
         if counts[condition]["train"] < d_sae
     )
+
+
+def _unequal_l0(sources: Sources) -> tuple[UnequalL0, ...]:
+    found = []
+    for layer in sorted({spec.layer for spec in sources.loaded.saes}):
+        l0 = [
+            measurement(sources.report, spec.sae_id, L0).value
+            for spec in sources.loaded.saes
+            if spec.layer == layer
+        ]
+        known = [value for value in l0 if value is not None]
+        if known and max(known) > (1 + L0_TOLERANCE) * min(known):
+            lowest, highest = L0.written(min(known)), L0.written(max(known))
+            found.append(UnequalL0(layer, lowest, highest))
+    return tuple(found)
 
 
 def _not_measured(sources: Sources) -> tuple[NotMeasured, ...]:

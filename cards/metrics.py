@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -38,6 +38,9 @@ DEAD_FRACTION_TRAIN = Metric("dead_fraction_train", "train", numbers.share)
 PATH_DIFFERENCE = Metric("path_difference", None, numbers.relative_difference)
 THRESHOLD_MOVED = Metric("threshold_moved_fraction", None, numbers.share)
 
+# Of the intervals in a report (validators.report.Measurement).
+CONFIDENCE = Markdown("95%")
+
 MAIN_TABLE = (
     EXPLAINED_VARIANCE,
     PCA_EXPLAINED_VARIANCE,
@@ -57,26 +60,47 @@ def measurement(report: Report, sae_id: str, metric: Metric) -> Measurement:
         MissingMetric: the report has no such SAE or metric, or the metric comes from another split.
     """
     saes = report.measurements.saes if report.measurements else {}
-    found = saes.get(sae_id, {}).get(metric.name)
+    return one_of(saes.get(sae_id, {}), metric, whose=f"the SAE {sae_id}")
+
+
+def one_of(
+    metrics: Mapping[str, Measurement],
+    metric: Metric,
+    *,
+    whose: str,
+    made_by: str = "release validate MANIFEST",
+) -> Measurement:
+    """One measurement among those of an SAE, a layer or a pair.
+
+    Args:
+        metrics: all of them by name.
+        metric: the one to print.
+        whose: what it was measured of, for the error.
+        made_by: the command that measures it, for the error.
+
+    Raises:
+        MissingMetric: it is not there, or comes from another split.
+    """
+    found = metrics.get(metric.name)
     if found is None:
         raise MissingMetric(
-            f"the metric {metric.name} of the SAE {sae_id} is missing",
+            f"the metric {metric.name} of {whose} is missing",
             where="report.json",
             expected="a value, or null with the reason why it could not be measured",
-            next_step="release validate MANIFEST",
+            next_step=made_by,
         )
     if metric.split is not None and found.split not in (None, metric.split):
         raise MissingMetric(
-            f"the metric {metric.name} of the SAE {sae_id} comes from the split {found.split}",
+            f"the metric {metric.name} of {whose} comes from the split {found.split}",
             where="report.json",
             expected=f"the split {metric.split}",
-            next_step="release validate MANIFEST",
+            next_step=made_by,
         )
     return found
 
 
 def written(metric: Metric, found: Measurement, *, n_stated: int | None = None) -> Markdown:
-    """A measurement as the card prints it.
+    """A measurement as the card prints it, with its interval where it has one.
 
     Args:
         metric: how its value is written.
@@ -85,8 +109,29 @@ def written(metric: Metric, found: Measurement, *, n_stated: int | None = None) 
             rests on another number says so itself.
     """
     if found.value is None:
-        return Markdown(f"not measured ({markdown_text(found.reason or '')})")
+        return not_measured(found.reason or "")
     text = metric.written(found.value)
+    beside: list[str] = []
+    if found.low is not None and found.high is not None:
+        beside.append(numbers.interval(found.low, found.high, metric.written))
     if n_stated is not None and found.n != n_stated:
-        return Markdown(f"{text} (n = {numbers.count(found.n)})")
-    return text
+        beside.append(f"n = {numbers.count(found.n)}")
+    return Markdown(f"{text} ({'; '.join(beside)})") if beside else text
+
+
+def optional_cell(
+    metrics: Mapping[str, Measurement], metric: Metric, *, whose: str, n_stated: int | None
+) -> Markdown | None:
+    """A metric that need not be there, as the card prints it; None where nobody asked for it.
+
+    Raises:
+        MissingMetric: it comes from another split.
+    """
+    if metric.name not in metrics:
+        return None
+    return written(metric, one_of(metrics, metric, whose=whose), n_stated=n_stated)
+
+
+def not_measured(reason: str) -> Markdown:
+    """What stands in the place of a number that there is none of."""
+    return Markdown(f"not measured ({markdown_text(reason)})")

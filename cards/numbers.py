@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from cards.escaping import Markdown
 
 
@@ -13,6 +15,33 @@ def explained_variance(value: float) -> Markdown:
 def mean_count(value: float) -> Markdown:
     """A mean number of things, such as L0: one decimal."""
     return _signed(f"{value:,.1f}")
+
+
+def fraction(value: float) -> Markdown:
+    """A share of 1 that is judged by its third decimal: accuracy, AUROC, loss recovered, cosine."""
+    return _signed(f"{value:.3f}")
+
+
+def effect_size(value: float) -> Markdown:
+    """A difference in standard deviations, such as Cohen's d: two decimals."""
+    return _signed(f"{value:.2f}")
+
+
+def p_value(value: float) -> Markdown:
+    """Three decimals; below a thousandth only that it is below."""
+    return Markdown("&lt;0.001") if value < 0.001 else Markdown(f"{value:.3f}")
+
+
+def difference(value: float, written: Callable[[float], Markdown]) -> Markdown:
+    """A difference in the form of what is compared, with its sign unless it rounds to 0."""
+    text = written(value)
+    return Markdown(f"+{text}") if value > 0 and text != written(0.0) else text
+
+
+def interval(low: float, high: float, written: Callable[[float], Markdown]) -> Markdown:
+    """Two ends: `0.47-0.71`, and `-0.10 to 0.20` where a hyphen would stand beside a sign."""
+    first, last = written(low), written(high)
+    return Markdown(f"{first} to {last}" if set("+-") & set(first + last) else f"{first}-{last}")
 
 
 def significant(value: float) -> Markdown:

@@ -8,6 +8,7 @@ from cards import numbers
 from cards.architectures import facts_of, thresholds_of
 from cards.escaping import Markdown
 from cards.metrics import (
+    CONFIDENCE,
     DEAD_FRACTION,
     DEAD_FRACTION_TRAIN,
     EXPLAINED_VARIANCE,
@@ -59,10 +60,14 @@ class ThresholdRow:
 
 @dataclass(frozen=True)
 class Results:
-    """All measurements of a repository in the manifest's order, and what they were made with."""
+    """All measurements of a repository in the manifest's order, and what they were made with.
+
+    `interval_level` is empty where no explained variance has an interval.
+    """
 
     rows: tuple[ResultRow, ...]
     thresholds: tuple[ThresholdRow, ...]
+    interval_level: Markdown
     pca_rank: int
     threshold_moved_by: Markdown
     above_pca: tuple[str, ...]
@@ -86,6 +91,7 @@ def results(sources: Sources) -> Results:
             for spec in sources.loaded.saes
             if thresholds_of(sources.loaded.manifest, spec) == "learned"
         ),
+        interval_level=_interval_level(sources),
         pca_rank=PCA_RANK,
         threshold_moved_by=numbers.share(MOVED_BY),
         above_pca=tuple(row.sae_id for row in rows if row.above_pca is True),
@@ -98,6 +104,13 @@ def results(sources: Sources) -> Results:
             if value
         ),
     )
+
+
+def _interval_level(sources: Sources) -> Markdown:
+    found = (
+        measurement(sources.report, spec.sae_id, EXPLAINED_VARIANCE) for spec in sources.loaded.saes
+    )
+    return CONFIDENCE if any(each.low is not None for each in found) else Markdown("")
 
 
 def _row(sources: Sources, spec: SaeSpec) -> ResultRow:

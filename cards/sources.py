@@ -1,7 +1,7 @@
 """The three files a card is made of, read together and held against each other.
 
 A card never mixes a report with weights it did not look at: the report must be of this manifest,
-and it must have measured the very files that the training record names.
+and it must have measured the very files that the training record names, in each of its sections.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from cards.table_sources import MADE_BY, different_tables
 from manifests.build_folder import SAE_CONFIG, SAE_WEIGHTS, BuildFolder
 from manifests.digests import file_sha256
 from manifests.errors import ReleaseError
@@ -80,12 +81,17 @@ def agreeing(sources: Sources) -> Sources:
         *_different_files(sources),
         *_different_counts(sources),
     ]
+    next_step = "release validate MANIFEST"
+    tables = [*different_tables(sources.loaded, sources.training, sources.report.tables)]
+    if tables:
+        next_step = f"{next_step}, then release measure MANIFEST" if problems else MADE_BY
+    problems += tables
     if problems:
         raise SourcesDisagree(
             "; ".join(problems),
             where=f"{sources.loaded.name}: report.json, training.json",
             expected="a report of this manifest, measured on the weights that training.json names",
-            next_step="release validate MANIFEST",
+            next_step=next_step,
         )
     return sources
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,16 @@ ROOT_INDEX = "config.json"
 TEMPLATE = "multi_sae.md.j2"
 
 
-def render(loaded: LoadedManifest, build: BuildFolder, *, progress: Progress) -> tuple[Path, ...]:
-    """Render a build's card and index, leaving files that are right already untouched.
+@dataclass(frozen=True)
+class Rendered:
+    """The files of a card, README.md before the others: those written, and those right already."""
 
-    Returns:
-        All rendered files, written or not, README.md first.
+    written: tuple[Path, ...]
+    unchanged: tuple[Path, ...]
+
+
+def render(loaded: LoadedManifest, build: BuildFolder, *, progress: Progress) -> Rendered:
+    """Render a build's card and index, leaving files that are right already untouched.
 
     Raises:
         UnreadableReport, UnreadableTrainingRecord: a source is missing or damaged.
@@ -39,16 +45,19 @@ def render(loaded: LoadedManifest, build: BuildFolder, *, progress: Progress) ->
         TemplateProblem: a template names what is not there.
     """
     files = rendered_files(read_sources(loaded, build))
+    written, unchanged = [], []
     with progress.task("Rendering the card", total=len(files)) as task:
         for path_in_repo, content in files.items():
             path = build.repository / path_in_repo
             if path.is_file() and path.read_bytes() == content:
+                unchanged.append(path)
                 progress.note(f"{path_in_repo} is up to date")
             else:
                 write_atomically(path, content)
+                written.append(path)
                 progress.note(f"{path_in_repo} written")
             task.advance()
-    return tuple(build.repository / path_in_repo for path_in_repo in files)
+    return Rendered(tuple(written), tuple(unchanged))
 
 
 def stale_files(loaded: LoadedManifest, build: BuildFolder) -> dict[str, str]:

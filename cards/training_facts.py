@@ -52,6 +52,7 @@ class TrainingFacts:
     duration: Markdown
     recipes: tuple[RecipeFacts, ...]
     schedule: tuple[tuple[str, Markdown], ...]
+    optimiser: tuple[tuple[str, Markdown], ...]
     rows: tuple[TrainedRow, ...]
 
 
@@ -70,6 +71,7 @@ def training_facts(sources: Sources) -> TrainingFacts:
         duration=numbers.duration(training.seconds_total),
         recipes=_recipes(sources),
         schedule=_schedule(sources),
+        optimiser=_optimiser(sources),
         rows=tuple(_row(sources, spec.sae_id) for spec in sources.loaded.saes),
     )
 
@@ -112,6 +114,16 @@ def _schedule(sources: Sources) -> tuple[tuple[str, Markdown], ...]:
         ("sparsity_warmup", recipe.sparsity_warmup),
     )
     return tuple((name, numbers.setting(share)) for name, share in shares if share)
+
+
+def _optimiser(sources: Sources) -> tuple[tuple[str, Markdown], ...]:
+    """What Adam and the limit of the gradient's norm were set to."""
+    recipe = sources.loaded.manifest.recipe
+    limit = recipe.max_gradient_norm
+    return (
+        ("adam_beta2", numbers.setting(recipe.adam_beta2)),
+        ("max_gradient_norm", Markdown("none") if limit is None else numbers.setting(limit)),
+    )
 
 
 def _setting(value: float | str | list[int]) -> Markdown:

@@ -22,9 +22,15 @@ _REPLACE_ATTEMPTS = 20
 
 @dataclass(frozen=True)
 class BuildFolder:
-    """The folder of one manifest under `build/`."""
+    """The folder of one manifest under `build/`.
+
+    Attributes:
+        root: the folder itself.
+        captured_in: where another build keeps activations of the same data; None: here.
+    """
 
     root: Path
+    captured_in: Path | None = None
 
     @property
     def repository(self) -> Path:
@@ -35,6 +41,24 @@ class BuildFolder:
     def work(self) -> Path:
         """What is not published."""
         return self.root / "work"
+
+    @property
+    def activations(self) -> Path:
+        """What the trainer captured, by the digest of all that it depends on."""
+        return self.captured_in or self.work / "activations"
+
+    @property
+    def vectors(self) -> Path:
+        """What the validators captured, likewise, by their own code."""
+        return self.work / "vectors"
+
+    def with_seed(self, seed: int) -> BuildFolder:
+        """The build of the same manifest with another `recipe.seed`, never published."""
+        return BuildFolder(self.work / "seeds" / str(seed), captured_in=self.activations)
+
+    def with_precision(self, label: str) -> BuildFolder:
+        """The build of the same manifest on its base model at another precision."""
+        return BuildFolder(self.work / "precisions" / label.replace(":", "-"))
 
     @property
     def training_json(self) -> Path:

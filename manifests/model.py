@@ -24,6 +24,8 @@ from manifests.digests import json_sha256
 from manifests.facts import Accept, Citation, Claim, Reported, Resolution
 from manifests.fields import HttpsUrl, Identifier, RepoId, Strict, Text
 from manifests.hooks import HookSite
+from manifests.measure import Measure
+from manifests.portability import Portability
 from manifests.recipe import Recipe
 from manifests.sae_recipes import Architecture, MatryoshkaRecipe
 
@@ -123,7 +125,8 @@ class Caveat(Strict):
 _BESIDE_A_REPORTED_VALUE: Any = dict.fromkeys(
     ("metric", "approximate", "unit", "n", "split", "layer", "sae_id", "source", "date"), True
 )
-# What only the card prints. Claims and acceptances decide what checks find, so they are not here.
+# What only the card prints, and the settings of the tables, which state by themselves what they
+# were made with. Claims and acceptances decide what checks find, so they are not here.
 _PROSE: Any = {
     "title": True,
     "summary": True,
@@ -138,6 +141,8 @@ _PROSE: Any = {
     "resolutions": True,
     "assumed": True,
     "hardware": {"ran_on": True},
+    "measure": True,
+    "portability": True,
     "data": {"description": True, "label_rule": True, "label_precision": True, "scenarios": True},
 }
 
@@ -163,6 +168,14 @@ class Manifest(Strict):
         None, description="Weights made elsewhere; null when `release retrain` makes them."
     )
     limits: Limits = Field(default_factory=lambda: Limits.model_validate({}))
+    measure: Measure = Field(
+        default_factory=lambda: Measure.model_validate({}),
+        description="Settings of the tables that `release measure` computes.",
+    )
+    portability: Portability = Field(
+        default_factory=lambda: Portability.model_validate({}),
+        description="Settings of `release portability`, and what a push requires of it.",
+    )
     citations: tuple[Citation, ...] = ()
     collection: RepoId | None = Field(None, description="The study collection it belongs to.")
     code: HttpsUrl | None = Field(None, description="Source repository of the original study.")

@@ -9,6 +9,7 @@ from manifests.build_folder import SAE_CONFIG, SAE_WEIGHTS, BuildFolder
 from manifests.errors import ReleaseError
 from manifests.load import LoadedManifest
 from release.release_files import ReleaseFile
+from validators.portability.requirements import unmet_requirements
 from validators.report import Report, Tier, read_report
 
 
@@ -35,6 +36,10 @@ def require_ready(
     report = read_report(build.report_json)
     failures = [*_stale_report(loaded, report, files), *_failures(report)]
     failures += [f"{name} is not what rendering gives now" for name in stale_files(loaded, build)]
+    failures += [
+        f"portability: {reason}"
+        for reason in unmet_requirements(loaded.manifest, report.portability)
+    ]
     gaps = _gaps(report)
     if not failures and not gaps:
         return

@@ -1,4 +1,4 @@
-"""The whole way of one manifest: retrain, validate, render, push. Each stage skips what is done."""
+"""The whole way of one manifest, from training to the push. Each stage skips what is done."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from manifests.errors import ReleaseError
 from manifests.load import LoadedManifest
 from manifests.progress import Progress
 from release.hub_connection import HubConnection
+from release.measuring import measure_release
 from release.push import Receipt, push
 from release.served_copy import HubServing
 from release.training_options import TrainingOptions, train
@@ -38,10 +39,28 @@ def make_and_check(
     training: TrainingOptions,
     progress: Progress,
 ) -> Report:
-    """Train what is missing and check everything, up to the report."""
+    """Train what is missing, check everything and compute the tables, up to the report.
+
+    The tables are computed where the data has labels and no check failed.
+    """
     train(loaded, build, training, progress=progress)
-    options = ValidateOptions(base_model=training.base_model, hub=HubServing(connection))
-    return validate_build(loaded, build, tier="activations", options=options, progress=progress)
+    options = ValidateOptions(
+        base_model=training.base_model,
+        hub=HubServing(connection),
+        keep_vectors=build.vectors,
+    )
+    report = validate_build(loaded, build, tier="activations", options=options, progress=progress)
+    has_failed = report.checks is None or report.checks.count("failed", "crashed")
+    if has_failed or loaded.manifest.data.text is not None:
+        return report
+    measured = measure_release(
+        loaded,
+        build,
+        base_model=training.base_model,
+        device=training.device,
+        progress=progress,
+    )
+    return measured.report
 
 
 def publish(

@@ -6,13 +6,11 @@ Temperature is the only change to the model's distribution: no top-k, no top-p.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from manifests.build_folder import write_atomically
 from manifests.completions import Completion, completions_jsonl
@@ -24,9 +22,7 @@ from manifests.load import LoadedManifest
 from manifests.near_duplicates import without_near_duplicates
 from manifests.progress import Progress, Task
 from validators.base_models.base_model import BaseModel, load_base_model, prompt_token_ids
-
-if TYPE_CHECKING:
-    import torch
+from validators.base_models.continuation import batch_seed, completion_text, continuations
 
 BATCH_SIZE = 100
 
@@ -129,15 +125,6 @@ def sample(
     )
 
 
-def batch_seed(seed: int, scenario_id: str, batch: int) -> int:
-    """Seed of one batch: the first 31 bits of SHA-256 of `seed:scenario:batch`.
-
-    A scenario's completions do not change when another scenario is added or reordered.
-    """
-    digest = hashlib.sha256(f"{seed}:{scenario_id}:{batch}".encode()).digest()
-    return int.from_bytes(digest[:4], "big") >> 1
-
-
 def _count(
     scenario_id: str, n_samples: int, n_rows: int, distinct: tuple[Completion, ...], minimum: int
 ) -> ScenarioCounts:
@@ -161,8 +148,8 @@ def _scenario_rows(
     for first in range(0, sampling.per_scenario, BATCH_SIZE):
         n_rows = min(BATCH_SIZE, sampling.per_scenario - first)
         seed = batch_seed(sampling.seed, scenario.id, first // BATCH_SIZE)
-        for offset, token_ids in enumerate(_continue(base, prompt_ids, sampling, n_rows, seed)):
-            text = _completion_text(base, prompt_ids, token_ids)
+        for offset, token_ids in enumerate(continuations(base, prompt_ids, sampling, n_rows, seed)):
+            text = completion_text(base, prompt_ids, token_ids)
             if text.strip():
                 yield Completion(
                     id=f"{scenario.id}-{first + offset:04d}",
@@ -181,71 +168,3 @@ def _scenario_rows(
                     model_digest=base.digest,
                 )
         task.advance(n_rows)
-
-
-def _continue(
-    base: BaseModel, prompt_ids: list[int], sampling: Sampling, n_rows: int, seed: int
-) -> list[list[int]]:
-    """Token ids of `n_rows` continuations of one prompt, each without its end-of-text token."""
-    import torch
-
-    # Drawn on the CPU in float32 whatever the device: its generator is the one with the seed.
-    generator = torch.Generator(device="cpu").manual_seed(seed)
-    end_tokens = torch.tensor(sorted(_end_token_ids(base)))
-    rows: list[torch.Tensor] = []
-    with torch.inference_mode():
-        step = base.model(
-            input_ids=torch.tensor([prompt_ids], device=base.model.device), use_cache=True
-        )
-        cache = step.past_key_values
-        cache.batch_repeat_interleave(n_rows)
-        logits = step.logits[:, -1].expand(n_rows, -1)
-        has_ended = torch.zeros(n_rows, dtype=torch.bool)
-        for _ in range(sampling.max_new_tokens):
-            tokens = _draw(logits, sampling.temperature, generator)
-            rows.append(tokens)
-            has_ended |= torch.isin(tokens, end_tokens)
-            if bool(has_ended.all()) or len(rows) == sampling.max_new_tokens:
-                break
-            step = base.model(
-                input_ids=tokens[:, None].to(base.model.device),
-                past_key_values=cache,
-                use_cache=True,
-            )
-            cache, logits = step.past_key_values, step.logits[:, -1]
-    return [_until_end(column, end_tokens) for column in torch.stack(rows, dim=1)]
-
-
-def _draw(logits: torch.Tensor, temperature: float, generator: torch.Generator) -> torch.Tensor:
-    """One token id per row of `logits [rows, vocabulary]`, from softmax(logits / temperature)."""
-    import torch
-
-    probabilities = torch.softmax(logits.float().cpu() / temperature, dim=-1)
-    return torch.multinomial(probabilities, 1, generator=generator)[:, 0]
-
-
-def _until_end(tokens: torch.Tensor, end_tokens: torch.Tensor) -> list[int]:
-    import torch
-
-    ends = torch.isin(tokens, end_tokens).nonzero()
-    n_tokens = int(ends[0]) if len(ends) else len(tokens)
-    return [int(token) for token in tokens[:n_tokens]]
-
-
-def _end_token_ids(base: BaseModel) -> set[int]:
-    stated = base.model.generation_config.eos_token_id
-    end_tokens = set(stated) if isinstance(stated, list) else {stated}
-    end_tokens.add(base.tokenizer.eos_token_id)
-    return {int(token) for token in end_tokens if token is not None}
-
-
-def _completion_text(base: BaseModel, prompt_ids: list[int], token_ids: list[int]) -> str:
-    """What a continuation adds to the prompt's text.
-
-    Decoded together with the prompt, since some tokenizers drop the space that starts a text. A
-    character whose last bytes were not sampled any more is cut off.
-    """
-    decode = base.tokenizer.decode
-    before: str = decode(prompt_ids, skip_special_tokens=True)
-    whole: str = decode(prompt_ids + token_ids, skip_special_tokens=True)
-    return whole.removeprefix(before).rstrip("\ufffd")

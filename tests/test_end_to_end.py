@@ -112,7 +112,7 @@ def test_the_result_goes_to_stdout_and_the_rest_to_stderr(ran: Ran, command) -> 
     finished = command("validate", ran.manifest, "--format", "json", *ran.options)
     assert finished.code == 0, finished.err
     report = json.loads(finished.out)
-    assert report["format"] == "sae-release.report/1"
+    assert report["format"] == "sae-release.report/2"
     assert report["measurements"]["saes"]
 
 

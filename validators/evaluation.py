@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -11,6 +12,7 @@ import numpy as np
 from validators.evidence.activations import Vectors
 from validators.evidence.evidence import OUTLIER_NORM
 from validators.manual.path_agreement import PathAgreement, compare_paths, run_saelens
+from validators.metrics.bootstrap import Estimate, explained_variance_interval, squares_about_mean
 from validators.metrics.pca_baseline import pca_explained_variance
 from validators.metrics.reconstruction import ReconstructionSums
 from validators.metrics.sparsity import LatentCounts
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from validators.subjects import SaeSubject
 
 BATCH = 512
+L0_UNIT = "latents per vector"
+MSE_UNIT = "squared activation"
 
 
 @dataclass(frozen=True)
@@ -60,12 +64,22 @@ def evaluate(sae: SaeSubject) -> Evaluation:
     agreement = compare_paths(sae.saelens, sae.manual, held_out, seen=seen)
     train_sums, train_counts = _run(sae, _none_of(held_out) if train is None else train)
 
-    def held(compute: Callable[[], float], unit: str = "") -> Measurement:
-        return measured(compute, n=len(held_out), split="held_out", unit=unit)
+    def held(
+        compute: Callable[[], float],
+        unit: str = "",
+        *,
+        n: int = len(held_out),
+        interval: Callable[[], Estimate] | None = None,
+    ) -> Measurement:
+        return measured(compute, n=n, split="held_out", unit=unit, interval=interval)
 
-    def trained(compute: Callable[[], float]) -> Measurement:
+    def trained(compute: Callable[[], float], unit: str = "") -> Measurement:
         n = 0 if train is None else len(train)
-        return measured(_if_known(train, compute), n=n, split="train")
+        return measured(_if_known(train, compute), n=n, split="train", unit=unit)
+
+    def explained_variance_of_groups() -> Estimate:
+        squares = squares_about_mean(held_out)
+        return explained_variance_interval(held_sums.errors_each, squares, sample.groups)
 
     def apart(compute: Callable[[], float]) -> Measurement:
         return measured(compute, n=len(sample.outliers), split="held_out")
@@ -75,13 +89,22 @@ def evaluate(sae: SaeSubject) -> Evaluation:
         held_out=held_counts,
         train=train_counts if train is not None else None,
         measurements={
-            "explained_variance": held(held_sums.explained_variance),
+            "explained_variance": held(
+                held_sums.explained_variance, interval=explained_variance_of_groups
+            ),
             "explained_variance_train": trained(train_sums.explained_variance),
             "explained_variance_outliers": apart(lambda: _explained(sae, sample.outliers)),
-            "l0": held(held_counts.l0, "latents per vector"),
-            "mse": held(held_sums.mse, "squared activation"),
+            "l0": held(held_counts.l0, L0_UNIT),
+            "l0_p5": held(lambda: held_counts.l0_quantile(0.05), L0_UNIT),
+            "l0_median": held(lambda: held_counts.l0_quantile(0.5), L0_UNIT),
+            "l0_p95": held(lambda: held_counts.l0_quantile(0.95), L0_UNIT),
+            "l0_train": trained(train_counts.l0, L0_UNIT),
+            "mse": held(held_sums.mse, MSE_UNIT),
+            "mse_train": trained(train_sums.mse, MSE_UNIT),
+            "cosine": held(held_sums.cosine, n=held_sums.n_cosines),
             "dead_fraction": held(held_counts.dead_fraction),
             "dead_fraction_train": trained(train_counts.dead_fraction),
+            "dense_fraction": held(held_counts.dense_fraction),
             "path_difference": held(lambda: _finite_difference(agreement)),
             "pca_8_explained_variance": held(
                 lambda: pca_explained_variance(other.vectors, held_out)
@@ -97,13 +120,27 @@ def measured(
     n: int,
     split: Literal["held_out", "train"],
     unit: str = "",
+    interval: Callable[[], Estimate] | None = None,
 ) -> Measurement:
-    """A measurement; where the metric is undefined, without a value and with the reason."""
+    """A measurement; where the metric is undefined, without a value and with the reason.
+
+    Args:
+        compute: the value.
+        n: how many vectors it rests on.
+        split: which ones.
+        unit: of the value.
+        interval: its 95% interval, left out where too few vectors are there for one.
+    """
     try:
         value = compute()
     except UndefinedMetric as error:
         return Measurement(value=None, n=n, split=split, unit=unit, reason=error.what)
-    return Measurement(value=value, n=n, split=split, unit=unit)
+    low = high = None
+    if interval is not None:
+        with contextlib.suppress(UndefinedMetric):
+            found = interval()
+            low, high = found.low, found.high
+    return Measurement(value=value, n=n, split=split, unit=unit, low=low, high=high)
 
 
 def _run(sae: SaeSubject, vectors: Vectors) -> tuple[ReconstructionSums, LatentCounts]:

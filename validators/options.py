@@ -23,6 +23,8 @@ class ValidateOptions:
         endpoint: the Hub that base models and snippets are fetched from; None: the client's own.
         token: the token for that Hub, which is never printed; None: none.
         hub: serves the repository as a Hub does, to load from it as users do; None: not at hand.
+        keep_vectors: a folder in which activations of the claim's completions are kept, and from
+            which they are taken where nothing has changed that they depend on; None: neither.
         run_snippets: run the code blocks of the repository's README, which a stranger wrote.
     """
 
@@ -35,6 +37,7 @@ class ValidateOptions:
     endpoint: str | None = None
     token: str | None = field(default=None, repr=False)
     hub: HubAccess | None = None
+    keep_vectors: Path | None = None
     run_snippets: bool = False
 
     @property

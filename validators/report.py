@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError,
 from manifests.build_folder import write_atomically
 from manifests.errors import ReleaseError
 
-FORMAT: Literal["sae-release.report/1"] = "sae-release.report/1"
+FORMAT: Literal["sae-release.report/2"] = "sae-release.report/2"
 
 Tier = Literal["static", "load", "activations"]
 Severity = Literal["fail", "warn", "note"]
@@ -35,12 +35,20 @@ class Measurement(_Strict):
     n: NonNegative = Field(description="Activation vectors (or what `unit` counts) it rests on.")
     split: Literal["held_out", "train"] | None = None
     unit: str = ""
+    low: FiniteFloat | None = Field(None, description="Lower end of the 95% interval.")
+    high: FiniteFloat | None = Field(None, description="Upper end of the 95% interval.")
+    spread: FiniteFloat | None = Field(
+        None, description="Standard deviation over folds, splits or seeds (n - 1)."
+    )
+    p_value: Annotated[FiniteFloat, Field(ge=0, le=1)] | None = None
     reason: str | None = Field(None, description="Why `value` is null.")
 
     @model_validator(mode="after")
     def _value_or_reason(self) -> Self:
         if (self.value is None) != (self.reason is not None):
             raise ValueError("a measurement has a value, or a reason why it has none")
+        if (self.low is None) != (self.high is None):
+            raise ValueError("an interval has two ends")
         return self
 
 
@@ -116,10 +124,163 @@ class Measurements(_Strict):
     )
 
 
+class Example(_Strict):
+    """One of the completions on which a latent is largest."""
+
+    completion_id: str
+    label: str
+    text: str = Field(description="The completion, without its prompt.")
+    activation: FiniteFloat
+
+
+class Feature(_Strict):
+    """One latent that tells the labels apart, and what it is largest on."""
+
+    latent: NonNegative
+    d: Measurement = Field(description="Cohen's d on the training vectors.")
+    d_held_out: Measurement
+    active_positive: NonNegative = Field(description="Positive vectors on which it is active.")
+    active_negative: NonNegative
+    positive_rate: Measurement = Field(
+        description="Share of positive labels among the vectors on which it is active."
+    )
+    examples: tuple[Example, ...]
+    same_examples_as: tuple[NonNegative, ...] = Field(
+        (), description="Latents of this list that are largest on the very same completions."
+    )
+
+
+class SaeTables(_Strict):
+    """What was computed of one SAE from labelled vectors."""
+
+    metrics: dict[str, Measurement] = Field(description="By metric name of docs/terms.md.")
+    features: tuple[Feature, ...] = ()
+    verdicts: dict[str, str] = Field(
+        default_factory=dict, description="By question, such as `stability`: verdict and number."
+    )
+
+
+class Contrast(_Strict):
+    """Two SAEs of one layer on the same held-out vectors: second minus first."""
+
+    kind: Literal["condition", "architecture", "variant"]
+    first: str
+    second: str
+    differs_in_l0: bool = Field(
+        description="L0 differs by over 10%, so explained variances are not at equal sparsity."
+    )
+    differences: dict[str, Measurement]
+
+
+class SteeringPoint(_Strict):
+    """What was generated at one strength."""
+
+    alpha: FiniteFloat
+    n: NonNegative
+    labels: dict[str, NonNegative] = Field(description="Completions by label, `empty` included.")
+    positive_rate: Measurement = Field(description="Positive among positive and negative ones.")
+
+
+class SteeringTable(_Strict):
+    """Generation with a latent's decoded direction added at the SAE's hook."""
+
+    sae_id: str
+    latent: NonNegative
+    scale: Measurement = Field(description="Length of what alpha = 1 adds, in activation units.")
+    cosine_with_mean_difference: Measurement
+    trend: Measurement = Field(description="Whether the rate rises or falls with alpha.")
+    points: tuple[SteeringPoint, ...]
+
+
+class Tables(_Strict):
+    """The section `tables`."""
+
+    inputs: Digests = Field(
+        description="SHA-256 of weights, configs and data, and of the manifest's `measure`."
+    )
+    environment: dict[str, str]
+    labels: dict[str, NonNegative] = Field(description="Labelled completions, by label.")
+    n_groups: NonNegative = Field(description="Scenarios, which folds keep whole.")
+    layers: dict[str, dict[str, Measurement]] = Field(
+        description="By layer: probes on the raw activations."
+    )
+    peak_layer: str | None = Field(None, description="Where the raw probe is best.")
+    saes: dict[str, SaeTables]
+    contrasts: tuple[Contrast, ...] = ()
+    steering: tuple[SteeringTable, ...] = ()
+
+
+class RegimeVerdict(_Strict):
+    """What is to be expected in one setting, and the number that decided it."""
+
+    regime: str = Field(description="A precision's label, or a setting in words.")
+    verdict: Literal[
+        "works", "works with other latents", "retrain", "cannot be used", "not measured"
+    ]
+    decided_by: str | None
+    value: FiniteFloat | None
+    limit: FiniteFloat | None
+    is_sure: bool = Field(description="Whether both ends of the intervals give the same verdict.")
+    sentence: str
+
+
+class LoadedPrecision(_Strict):
+    """The base model as it was loaded at one precision, or why it was not."""
+
+    weights: str
+    compute: str
+    refused: str | None = Field(None, description="Why nothing was measured at it.")
+    metrics: dict[str, Measurement] = Field(
+        default_factory=dict, description="Size of the weights, and range of the activations."
+    )
+
+
+class Shift(_Strict):
+    """One SAE at one precision, against the precision that it was trained at."""
+
+    metrics: dict[str, Measurement]
+    verdict: RegimeVerdict
+
+
+class ClaimedSizeFinding(_Strict):
+    """A size that the manifest claims, held against the loaded model."""
+
+    precision: str
+    holds: bool
+    sentence: str
+
+
+class TrainedAt(_Strict):
+    """An SAE that was trained again at one precision, tested at another."""
+
+    trained_at: str
+    tested_at: str
+    metrics: dict[str, Measurement]
+
+
+class Portability(_Strict):
+    """The section `portability`."""
+
+    inputs: Digests = Field(
+        description="SHA-256 of weights, configs and data, and of the manifest's `portability`."
+    )
+    environment: dict[str, str]
+    trained_at: str = Field(description="Label of the precision that all others are held against.")
+    precisions: dict[str, LoadedPrecision]
+    saes: dict[str, dict[str, Shift]] = Field(description="By SAE, then by precision.")
+    elsewhere: tuple[RegimeVerdict, ...] = Field(
+        (), description="Settings that no run on one machine with one base model can settle."
+    )
+    claimed: tuple[ClaimedSizeFinding, ...] = ()
+    retrained: dict[str, tuple[TrainedAt, ...]] = Field(
+        default_factory=dict, description="By SAE: trained and tested at every precision."
+    )
+
+
 class Report(_Strict):
     """The whole file."""
 
-    format: Literal["sae-release.report/1"] = FORMAT
+    format: Literal["sae-release.report/2"] = FORMAT
     tool_version: str
     repo_id: str | None
     manifest_digest: str | None
@@ -128,6 +289,8 @@ class Report(_Strict):
     )
     checks: Checks | None = None
     measurements: Measurements | None = None
+    tables: Tables | None = None
+    portability: Portability | None = None
 
     def write(self, path: Path) -> None:
         """Write the report as indented JSON with a final newline."""
@@ -163,3 +326,16 @@ def read_report(path: Path) -> Report:
             expected=f"the format {FORMAT}",
             next_step="delete it and run `release validate MANIFEST` again",
         ) from error
+
+
+def former_report(path: Path) -> Report | None:
+    """The report that is there, whose sections a stage leaves as they are but for its own.
+
+    None where there is none, and where it is damaged or of an older format: it is then made anew.
+    """
+    if not path.exists():
+        return None
+    try:
+        return read_report(path)
+    except UnreadableReport:
+        return None

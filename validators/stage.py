@@ -16,7 +16,13 @@ from validators.options import DEFAULTS, ValidateOptions
 from validators.reading.local_repository import LocalRepository
 from validators.reading.repository import Repository
 from validators.registry import TIERS, checks_digest, checks_up_to
-from validators.report import Checks, Measurements, Report, Tier, UnreadableReport, read_report
+from validators.report import (
+    Checks,
+    Measurements,
+    Report,
+    Tier,
+    former_report,
+)
 from validators.runner import run_checks
 from validators.subjects import RepositorySubject
 
@@ -110,6 +116,10 @@ def validate_build(
         progress.note("validate: only the manifest's wording has changed; numbers kept")
         return report
     report = validate(repository, manifest=loaded, tier=tier, options=options, progress=progress)
+    former = former_report(build.report_json)
+    if former is not None:
+        others = {"tables": former.tables, "portability": former.portability}
+        report = report.model_copy(update=others)
     report.write(build.report_json)
     return report
 
@@ -140,12 +150,8 @@ def _current_report(
     base_model: str | None,
 ) -> Report | None:
     """The report that is there, if running the checks again could not say anything else."""
-    if not path.exists():
-        return None
-    try:
-        report = read_report(path)
-    except UnreadableReport:
-        # Damaged, or of an older format: it is made again, not mended.
+    report = former_report(path)
+    if report is None:
         return None
     checks = report.checks
     if (

@@ -25,12 +25,14 @@ def render(
     from manifests.build_folder import BuildFolder
     from manifests.load import load_manifest
     from release.console import TerminalProgress, show
+    from validators.presenting.tally import counted
 
     loaded = load_manifest(manifest)
     folder = BuildFolder(build / loaded.name)
     if not check:
-        written = render_stage(loaded, folder, progress=TerminalProgress())
-        show(f"{len(written)} files rendered under {folder.repository}.")
+        rendered = render_stage(loaded, folder, progress=TerminalProgress())
+        written, unchanged = len(rendered.written), len(rendered.unchanged)
+        show(f"{counted(written, 'file')} written, {unchanged} unchanged, in {folder.repository}.")
         return 0
     stale = stale_files(loaded, folder)
     for difference in stale.values():

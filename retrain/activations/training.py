@@ -68,9 +68,9 @@ def training_activations(
 ) -> TrainingActivations:
     """The activations of the training split at every hook of the manifest.
 
-    They lie below `build.work`, in a folder named by the digest of all that they depend on. A
-    capture that was killed goes on with the first shard that is missing, and ends in the same
-    bytes.
+    They lie below `build.activations`, in a folder named by the digest of all that they depend
+    on. A capture that was killed goes on with the first shard that is missing, and ends in the
+    same bytes.
 
     Args:
         loaded: the manifest.
@@ -102,7 +102,7 @@ def training_activations(
     )
     matter = reading_matter(loaded, data)
     key = _key(loaded, matter, limits, device=device, base_model=base_model, data=data)
-    folder = build.work / "activations" / key
+    folder = build.activations / key
     pooling = data_at_hand(loaded.manifest.data, data).pooling
     store = open_store(folder, hook_names)
     if store is not None and not store.missing():

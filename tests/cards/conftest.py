@@ -14,7 +14,7 @@ from cards.sources import Sources
 from manifests.build_folder import BuildFolder
 from manifests.digests import file_sha256
 from manifests.load import LoadedManifest, load_manifest
-from validators.report import Checks, Measurement, Measurements, Outcome, Report
+from validators.report import Checks, Measurement, Measurements, Outcome, Report, Tables
 from validators.training_record import TrainedSae, TrainingRecord
 
 MANIFEST: dict[str, Any] = {
@@ -119,6 +119,19 @@ class Release:
         del saes[sae_id][name]
         return self._with_saes(saes)
 
+    def with_new_metrics(self, sae_id: str, **metrics: Measurement) -> Release:
+        """The release with measurements that its report lacks so far."""
+        assert self.report.measurements is not None
+        saes = dict(self.report.measurements.saes)
+        saes[sae_id] = {**saes[sae_id], **metrics}
+        return self._with_saes(saes)
+
+    def with_tables(self, **changes: Any) -> Release:
+        """The release with the section `tables`, hand-made ones with some fields changed."""
+        tables = make_tables(self.loaded, self.training).model_dump()
+        checked = Tables.model_validate({**tables, **changes})
+        return replace(self, report=self.report.model_copy(update={"tables": checked}))
+
     def with_outcomes(self, *outcomes: Outcome) -> Release:
         assert self.report.checks is not None
         checks = self.report.checks.model_copy(update={"outcomes": outcomes})
@@ -189,6 +202,54 @@ def make_metrics(index: int, condition: str, architecture: str) -> dict[str, Mea
         "path_difference": Measurement(value=1.5e-7, **held_out),
         "threshold_moved_fraction": Measurement(**moved),
     }
+
+
+def make_tables(loaded: LoadedManifest, training: TrainingRecord) -> Tables:
+    """Tables in which all SAEs and all layers are alike; no contrasts, features or steering."""
+    probe = {
+        "probe_balanced_accuracy": {"value": 0.75, "n": 80, "spread": 0.05, "p_value": 0.004},
+        "probe_auroc": {"value": 0.8, "n": 80, "spread": 0.06},
+        "probe_chance": {"value": 0.5, "n": 1000, "low": 0.4, "high": 0.6},
+        "majority_share": {"value": 0.6, "n": 80},
+    }
+    permuted = {"value": 0.8, "n": 1000, "low": 0.6, "high": 1.1}
+    train, held_out = {"n": 60, "split": "train"}, {"n": 20, "split": "held_out"}
+    metrics = {
+        **probe,
+        "beats_layer": {"value": 0.01, "n": 80, "low": -0.02, "high": 0.04, "p_value": 0.3},
+        "beats_peak": {"value": -0.02, "n": 80, "low": -0.05, "high": 0.01, "p_value": 1.0},
+        "d_max": {"value": 0.72, **train, "p_value": 0.04},
+        "d_max_chance": {"value": 0.58, "n": 1000, "split": "train", "low": 0.47, "high": 0.71},
+        "d_max_held_out": {"value": 0.9, **held_out, "p_value": 0.2},
+        "d_max_held_out_chance": {**permuted, "split": "held_out"},
+        "d_of_train_best_on_held_out": {"value": -0.31, **held_out, "p_value": 0.09},
+        "d_over_1": {"value": 0.0, **train},
+        "d_over_1_held_out": {"value": 3.0, **held_out},
+        "split_d_max": {"value": 0.85, "n": 10, "unit": "halves", "spread": 0.125},
+        "split_top_overlap": {"value": 0.25, "n": 10, "unit": "halves"},
+        "split_top_overlap_chance": {"value": 0.125, "n": 10, "unit": "halves"},
+    }
+    return Tables.model_validate(
+        {
+            "inputs": {
+                f"{sae_id}/{name}": digest
+                for sae_id, trained in training.saes.items()
+                for name, digest in trained.files.items()
+            },
+            "environment": {},
+            "labels": {"honest": 48, "deceptive": 32},
+            "n_groups": 5,
+            "layers": {str(spec.layer): probe for spec in loaded.saes},
+            "peak_layer": str(loaded.saes[0].layer),
+            "saes": {
+                spec.sae_id: {
+                    "metrics": metrics,
+                    "verdicts": {"stability_splits": "unstable: 25% are found again"},
+                }
+                for spec in loaded.saes
+            },
+        }
+    )
 
 
 def make_training(loaded: LoadedManifest) -> TrainingRecord:

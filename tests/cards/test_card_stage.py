@@ -30,10 +30,11 @@ class Notes(Silent):
 
 def test_render_writes_four_files_with_unix_line_ends_and_nothing_else(release) -> None:
     before = set(release.build.repository.rglob("*"))
-    paths = render(release.loaded, release.build, progress=Silent())
-    assert [path.name for path in paths] == RENDERED
-    assert set(release.build.repository.rglob("*")) - before == set(paths)
-    for path in paths:
+    rendered = render(release.loaded, release.build, progress=Silent())
+    assert [path.name for path in rendered.written] == RENDERED
+    assert rendered.unchanged == ()
+    assert set(release.build.repository.rglob("*")) - before == set(rendered.written)
+    for path in rendered.written:
         content = path.read_bytes()
         assert content.endswith(b"\n") and not content.endswith(b"\n\n") and b"\r" not in content
 
@@ -61,8 +62,10 @@ def test_a_second_render_writes_nothing_and_says_so(release) -> None:
     render(release.loaded, release.build, progress=Silent())
     before = {name: (release.build.repository / name).stat().st_mtime_ns for name in RENDERED}
     notes = Notes()
-    render(release.loaded, release.build, progress=notes)
+    rendered = render(release.loaded, release.build, progress=notes)
     assert notes.lines == [f"{name} is up to date" for name in RENDERED]
+    assert rendered.written == ()
+    assert [path.name for path in rendered.unchanged] == RENDERED
     after = {name: (release.build.repository / name).stat().st_mtime_ns for name in RENDERED}
     assert after == before
 
@@ -71,7 +74,9 @@ def test_a_changed_number_rewrites_the_card_but_not_the_index(release) -> None:
     render(release.loaded, release.build, progress=Silent())
     release.with_metric("tiny_topk_L1_mixed", "l0", value=3.5).write()
     notes = Notes()
-    render(release.loaded, release.build, progress=notes)
+    rendered = render(release.loaded, release.build, progress=notes)
+    assert [path.name for path in rendered.written] == ["README.md", "card.json"]
+    assert [path.name for path in rendered.unchanged] == ["config.json", "manifest.json"]
     assert notes.lines == [
         "README.md written",
         "config.json is up to date",

@@ -12,6 +12,16 @@ from cards import numbers
         (numbers.explained_variance(-28.8), "-28.800"),
         (numbers.explained_variance(-0.0004), "0.000"),
         (numbers.mean_count(1234.56), "1,234.6"),
+        (numbers.fraction(0.97049), "0.970"),
+        (numbers.effect_size(-0.004), "0.00"),
+        (numbers.p_value(0.0009), "&lt;0.001"),
+        (numbers.p_value(0.001), "0.001"),
+        (numbers.difference(0.0123, numbers.fraction), "+0.012"),
+        (numbers.difference(-0.0123, numbers.fraction), "-0.012"),
+        (numbers.difference(0.0001, numbers.fraction), "0.000"),  # no "+0.000"
+        (numbers.interval(0.47, 0.71, numbers.effect_size), "0.47-0.71"),
+        (numbers.interval(-0.1, 0.2, numbers.effect_size), "-0.10 to 0.20"),  # no "-0.10-0.20"
+        (numbers.interval(-0.3, -0.1, numbers.effect_size), "-0.30 to -0.10"),
         (numbers.significant(0.012345), "0.0123"),
         (numbers.significant(0.00001234), "1.23e-05"),
         (numbers.share(0.971), "97.1%"),

@@ -18,9 +18,9 @@ from manifests.labels import LabelRuleProblem
 from manifests.load import LoadedManifest, load_manifest
 from manifests.near_duplicates import without_near_duplicates
 from manifests.progress import Progress, Silent, Task
-from retrain import sampling as sampling_module
-from retrain.sampling import SamplingSummary, TooFewCompletions, batch_seed, sample
+from retrain.sampling import SamplingSummary, TooFewCompletions, sample
 from validators.base_models.base_model import checkpoint_digest
+from validators.base_models.continuation import batch_seed
 
 MANIFEST = """
 schema_version: 1
@@ -234,37 +234,3 @@ def test_a_manifest_without_scenarios_is_refused(tmp_path: Path) -> None:
     loaded = write_manifest(tmp_path, MANIFEST[: MANIFEST.index("  sampling:")])
     with pytest.raises(UsageError, match=r"data\.sampling"):
         sample(loaded, progress=Silent())
-
-
-def test_sampling_with_the_cache_equals_sampling_from_the_whole_text(
-    letters_model: Path, tmp_path: Path
-) -> None:
-    """The shared key-value cache changes no probability: each step is recomputed without it."""
-    from validators.base_models.base_model import load_base_model, prompt_token_ids
-
-    loaded = write_manifest(tmp_path)
-    base = load_base_model(loaded.manifest.base_model, override=str(letters_model))
-    with torch.no_grad():
-        base.model.lm_head.weight.normal_(generator=torch.Generator().manual_seed(1))
-    sampling = loaded.manifest.data.sampling
-    assert sampling is not None
-    prompt = prompt_token_ids(base.tokenizer, "Which letter?", "It is ")
-    rows = sampling_module._continue(base, prompt, sampling, n_rows=3, seed=11)
-
-    generator = torch.Generator().manual_seed(11)
-    texts = [list(prompt) for _ in range(3)]
-    with torch.inference_mode():
-        for _ in range(6):
-            logits = base.model(torch.tensor(texts)).logits[:, -1]
-            drawn = torch.multinomial(torch.softmax(logits, -1), 1, generator=generator)
-            for text, token in zip(texts, drawn[:, 0].tolist(), strict=True):
-                text.append(token)
-    whole = [text[len(prompt) :] for text in texts]
-    assert [row == new[: len(row)] for row, new in zip(rows, whole, strict=True)] == [True] * 3
-    assert max(len(row) for row in rows) == 6
-
-
-def test_seeds_differ_by_batch_and_scenario_and_fit_into_31_bits() -> None:
-    seeds = {batch_seed(s, name, b) for s in (0, 1) for name in "ab" for b in range(50)}
-    assert len(seeds) == 200
-    assert max(seeds) < 2**31

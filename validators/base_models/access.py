@@ -66,8 +66,11 @@ class BaseModelAccess:
 
     def own_columns(self, sae: JudgedSae, vectors: Vectors) -> Vectors:
         """The columns of a place that an SAE reads: one head's, where it names a head."""
-        columns = columns_of(sae.hook_metadata, self.place_of(sae), self.base.model)
-        return vectors[:, columns]
+        return vectors[:, self.columns_of(sae)]
+
+    def columns_of(self, sae: JudgedSae) -> slice:
+        """Which columns of its place an SAE reads: all, or one head's."""
+        return columns_of(sae.hook_metadata, self.place_of(sae), self.base.model)
 
     def _named(self) -> str:
         """The one model that all configs name."""

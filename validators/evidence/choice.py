@@ -36,5 +36,5 @@ def choose_evidence(
     if claim is not None and claim.manifest.data.text is not None:
         return DocumentEvidence(judged, claim, access, progress)
     if claim is not None:
-        return CompletionEvidence(judged, claim, access, progress)
+        return CompletionEvidence(judged, claim, access, progress, keep_in=options.keep_vectors)
     return TextEvidence(judged, shipped_corpus(), access, progress)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +12,16 @@ from numpy.typing import NDArray
 from manifests.completions import Completion, Split, for_condition, load_split
 from manifests.data import Pooling
 from manifests.digests import bytes_sha256
+from manifests.progress import Progress
+from validators.base_models.access import BaseModelAccess
 from validators.base_models.base_model import completion_token_ids
-from validators.evidence.activations import CapturedActivations, capture_completions
-from validators.evidence.claimed_data import ClaimedData
+from validators.claim import Claim
+from validators.evidence.activations import (
+    CapturedActivations,
+    Vectors,
+    capture_completions,
+)
+from validators.evidence.claimed_data import ClaimedData, Part
 from validators.evidence.evidence import (
     JudgedSae,
     Sample,
@@ -21,6 +30,7 @@ from validators.evidence.evidence import (
     outlying,
     without_outliers,
 )
+from validators.evidence.kept_vectors import KeptVectors, capture_key
 from validators.places.place import Place
 
 # Of the vectors of all places together, where every token is one.
@@ -33,6 +43,28 @@ class CompletionEvidence(ClaimedData):
     The groups are the scenarios: completions of one prompt are much alike. Where every token is a
     vector, as many completions are read as fit a bound.
     """
+
+    def __init__(
+        self,
+        saes: tuple[JudgedSae, ...],
+        claim: Claim,
+        access: BaseModelAccess,
+        progress: Progress,
+        *,
+        keep_in: Path | None = None,
+    ) -> None:
+        """Prepare; nothing is read yet.
+
+        Args:
+            saes: what is judged.
+            claim: whose completions are read.
+            access: the base model.
+            progress: counts completions.
+            keep_in: a folder to keep vectors in, and to take them from where they are still those
+                that a new pass would give; None: they are read anew.
+        """
+        super().__init__(saes, claim, access, progress)
+        self._keep_in = keep_in
 
     @property
     def description(self) -> str:
@@ -92,7 +124,55 @@ class CompletionEvidence(ClaimedData):
         return self._claim.manifest.data.at_hand().pooling
 
     def _capture(self) -> CapturedActivations:
-        return self._read((*self.judged.train, *self.judged.held_out), self.places)
+        return self._kept_or_read((*self.judged.train, *self.judged.held_out))
+
+    def held_out_part(self) -> Part:
+        """See `ClaimedData.held_out_part`; of a former capture of all, where there was one."""
+        if self.was_captured:
+            return self._part(self.judged.held_out)
+        rows = self.judged.held_out
+        return self._part_of(rows, self._kept_or_read(rows).vectors)
+
+    def training_part(self) -> Part:
+        """The training completions that are read, at every place.
+
+        Raises:
+            NoEvidence: the data or the base model cannot be read.
+        """
+        return self._part(self.judged.train)
+
+    def _part(self, rows: tuple[Completion, ...]) -> Part:
+        indices = self._indices(rows)
+        vectors = {place: found[indices] for place, found in self.captured.vectors.items()}
+        return self._part_of(rows, vectors)
+
+    def _part_of(self, rows: tuple[Completion, ...], vectors: dict[Place, Vectors]) -> Part:
+        sizes = [self._sizes[row.id] for row in rows]
+        return Part(
+            vectors=vectors,
+            groups=self._groups(rows),
+            owners=np.repeat(np.arange(len(rows)), sizes),
+            rows=rows,
+        )
+
+    def _kept_or_read(self, completions: tuple[Completion, ...]) -> CapturedActivations:
+        """The vectors of completions at every place, from the disk where they are kept."""
+        if self._keep_in is None:
+            return self._read(completions, self.places)
+        precision = self._claim.manifest.base_model.precision
+        key = capture_key(self.base, precision, completions, self._pooling)
+        kept = KeptVectors(self._keep_in, key)
+        found = kept.read(self.places)
+        if found is not None:
+            self._progress.note(f"activations: those of an earlier run, {kept.path.name}")
+            return found
+        captured = self._read(completions, self.places)
+        try:
+            kept.write(captured)
+        except OSError as error:
+            # They only save time later, so a full disk is no reason to stop.
+            self._progress.note(f"activations: cannot be saved: {error.strerror or error}")
+        return captured
 
     def _read(
         self, completions: tuple[Completion, ...], places: frozenset[Place]
@@ -175,6 +255,19 @@ class CompletionEvidence(ClaimedData):
             }
             for condition in sorted(self._claim.manifest.data.conditions)
         }
+
+    def vectors_of(
+        self, sae: JudgedSae, rows: Sequence[Completion]
+    ) -> tuple[Vectors, NDArray[np.int64]]:
+        """Vectors of completions at an SAE's place, outlying ones included.
+
+        Returns:
+            vectors: [n, d_in].
+            owners: [n], which of the completions each vector is of.
+        """
+        vectors = self.captured.vectors[self.place_of(sae)][self._indices(tuple(rows))]
+        sizes = [self._sizes[row.id] for row in rows]
+        return self._access.own_columns(sae, vectors), np.repeat(np.arange(len(rows)), sizes)
 
     @cached_property
     def _start_of(self) -> dict[str, int]:

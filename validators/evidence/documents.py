@@ -12,7 +12,7 @@ from manifests.digests import bytes_sha256
 from manifests.documents import Document, DocumentSplit, load_document_split
 from validators.base_models.contexts import context_token_ids
 from validators.evidence.activations import CapturedActivations, Vectors, capture_contexts
-from validators.evidence.claimed_data import ClaimedData
+from validators.evidence.claimed_data import ClaimedData, Part
 from validators.evidence.evidence import (
     JudgedSae,
     Sample,
@@ -96,6 +96,19 @@ class DocumentEvidence(ClaimedData):
         every = (*self._part(train=True), *self._part(train=False))
         contexts = [context.input_ids for context in every]
         return capture_contexts(self.base, contexts, self.places, self._progress)
+
+    def held_out_part(self) -> Part:
+        """See `ClaimedData.held_out_part`."""
+        contexts = self._part(train=False)
+        ids = [context.input_ids for context in contexts]
+        captured = capture_contexts(self.base, ids, self.places, self._progress)
+        kept = self._kept(contexts)
+        groups = self._groups(contexts)[kept]
+        return Part(
+            vectors={place: found[kept] for place, found in captured.vectors.items()},
+            groups=groups,
+            owners=np.zeros(len(groups), dtype=np.int64),
+        )
 
     def sample(self, sae: JudgedSae, *, train: bool) -> Sample:
         """Vectors of the training or of the held-out documents, skipped positions left out."""

@@ -1,0 +1,62 @@
+"""Whether the tables of a report are of the weights and the settings that the card is about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from manifests.build_folder import SAE_CONFIG, SAE_WEIGHTS
+from manifests.digests import json_sha256
+from manifests.load import LoadedManifest
+from validators.report import Digests, Tables
+from validators.training_record import TrainingRecord
+
+MADE_BY = "release measure MANIFEST"
+# The key of `Tables.inputs` for the settings, which lie in no file of their own.
+MEASURE = "manifest:measure"
+
+
+def different_tables(
+    loaded: LoadedManifest, training: TrainingRecord, tables: Tables | None
+) -> Iterator[str]:
+    """What the tables were made of that is not what manifest and training record name.
+
+    Args:
+        loaded: the manifest.
+        training: the record of the weights.
+        tables: a report's section; None, and there is nothing to differ.
+    """
+    if tables is None:
+        return
+    yield from _files(training, tables.inputs)
+    measured = tables.inputs.get(MEASURE)
+    if measured not in (None, json_sha256(loaded.manifest.measure.model_dump(mode="json"))):
+        yield "the tables were made with other settings than the manifest's `measure` has"
+    sae_ids = {spec.sae_id for spec in loaded.saes}
+    yield from _lacking("the SAE", sae_ids, set(tables.saes))
+    layers = {str(spec.layer) for spec in loaded.saes}
+    yield from _lacking("the layer", layers, set(tables.layers))
+    if tables.peak_layer is not None and tables.peak_layer not in layers:
+        yield f"the tables' peak is the layer {tables.peak_layer}, which has no SAEs"
+    named = {sae_id for each in tables.contrasts for sae_id in (each.first, each.second)}
+    for sae_id in sorted((named | {each.sae_id for each in tables.steering}) - sae_ids):
+        yield f"the tables compare or steer with the SAE {sae_id}, which the manifest does not name"
+
+
+def _files(training: TrainingRecord, inputs: Digests) -> Iterator[str]:
+    for sae_id, trained in sorted(training.saes.items()):
+        for name in (SAE_CONFIG, SAE_WEIGHTS):
+            made, measured = trained.files.get(name), inputs.get(f"{sae_id}/{name}")
+            if measured is None:
+                yield f"the tables name no digest of {sae_id}/{name}"
+            elif measured != made:
+                yield (
+                    f"the tables are of {sae_id}/{name} with the digest {measured}, "
+                    f"training.json has {made}"
+                )
+
+
+def _lacking(what: str, wanted: set[str], found: set[str]) -> Iterator[str]:
+    for name in sorted(wanted - found):
+        yield f"the tables lack {what} {name}"
+    for name in sorted(found - wanted):
+        yield f"the tables have {what} {name}, which the manifest does not name"

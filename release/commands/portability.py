@@ -1,0 +1,71 @@
+"""`release portability MANIFEST`: one release under several precisions of its base model."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from release.options import DEFAULT_BUILD, BaseModelOption, BuildOption, ManifestArgument
+
+
+def portability(
+    manifest: ManifestArgument,
+    build: BuildOption = DEFAULT_BUILD,
+    precisions: Annotated[
+        str | None,
+        typer.Option(
+            "--precisions",
+            metavar="NAMES",
+            help="Comma-separated: fp32, fp16, bf16, int8, nf4, nf4-dq, fp4, fp4-dq, each with an "
+            "optional compute format, such as nf4-dq:fp16. Default: the manifest's.",
+        ),
+    ] = None,
+    base_model: BaseModelOption = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--only",
+            metavar="GLOB",
+            help="Only the SAEs whose id matches; the result is shown and not written.",
+        ),
+    ] = None,
+    retrain_check: Annotated[
+        bool,
+        typer.Option(
+            "--retrain-check",
+            help="Train the SAEs again at every precision, and test each at every one.",
+        ),
+    ] = False,
+) -> int:
+    """Measure whether the SAEs still work where the base model runs at another precision.
+
+    Each precision is loaded once, one after another; the same held-out data goes through each. The
+    verdicts follow the limits of the manifest's `portability`.
+
+    Example: release portability manifests/demo-smollm2-135m-instruct.yaml --precisions fp32,nf4
+    """
+    from manifests.build_folder import BuildFolder
+    from manifests.load import load_manifest
+    from release.console import TerminalProgress, show, terminal_width
+    from release.porting import portability_of_release
+    from validators.portability.requirements import unmet_requirements
+    from validators.presenting.portability_text import portability_text
+
+    loaded = load_manifest(manifest)
+    names = [name.strip() for name in (precisions or "").split(",") if name.strip()]
+    report = portability_of_release(
+        loaded,
+        BuildFolder(build / loaded.name),
+        precisions=names,
+        base_model=base_model,
+        only=tuple(only or ()),
+        retrain_check=retrain_check,
+        progress=TerminalProgress(),
+    )
+    assert report.portability is not None
+    show(portability_text(report.portability, width=terminal_width()))
+    unmet = unmet_requirements(loaded.manifest, report.portability)
+    for line in unmet:
+        show(line)
+    return 1 if unmet else 0
