@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 Side = Literal["saelens", "ours"]
 _MEASURED_AT_ONCE = 1024
+_PARTS_FOR_L0 = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +83,8 @@ class Result:
         explained_variance, l0, dead_fraction: as in docs/terms.md, on `n` held-out vectors.
         l0_train: on the first 10,240 training vectors.
         l0_reached: of the last training batches, as ours reports it.
+        dead_everywhere: share of latents that no training and no held-out vector activates; None
+            in results that were kept before it was measured.
         thresholds: 0, 5, 25, 50, 75, 95, 100% quantiles in units of the scaled input; None where
             the architecture has none.
         threshold_init: all thresholds before training, in the same units.
@@ -103,6 +106,7 @@ class Result:
     thresholds: tuple[float, ...] | None
     threshold_init: float | None
     l0_reached: float | None = None
+    dead_everywhere: float | None = None
 
 
 def run(
@@ -292,8 +296,12 @@ def _measured(
             latents = sae.encode(x)
             sums.add(x.numpy(), sae.decode(latents).numpy())
             counts.add(latents.numpy())
-        for x in torch.split(train[: 10 * _MEASURED_AT_ONCE], _MEASURED_AT_ONCE):
-            on_train.add(sae.encode(x).numpy())
+        fired = counts.fired > 0
+        for number, x in enumerate(torch.split(train, _MEASURED_AT_ONCE)):
+            latents = sae.encode(x).numpy()
+            fired |= (latents != 0).any(axis=0)
+            if number < _PARTS_FOR_L0:
+                on_train.add(latents)
     thresholds = None
     if architecture in ("jumprelu", "batchtopk"):
         shares = torch.tensor([0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0])
@@ -316,6 +324,7 @@ def _measured(
         thresholds=thresholds,
         threshold_init=threshold_init,
         l0_reached=l0_reached,
+        dead_everywhere=float((~fired).mean()),
     )
 
 

@@ -245,6 +245,9 @@ def summary(pairs: Sequence[Pair], label: str) -> list[str]:
         f"{'':11} ours - SAELens: explained variance {gain:+.4f}, L0 {100 * l0:+.1f}%, "
         f"dead {dead:+.4f} (n {theirs[0].n}): {said}"
     )
+    lines.append(
+        f"{'':11} active on no vector at all: {_silent(nearest)}, SAELens {_silent(theirs)}"
+    )
     if unmatched:
         n_between = sum(pair.ours.explained_variance is not None for pair in unmatched)
         lines.append(
@@ -268,6 +271,12 @@ def _line(
         f"{_spread([r.dead_fraction for r in results], 4):>15} "
         f"{statistics.fmean(r.seconds for r in results):8.0f}"
     )
+
+
+def _silent(results: Sequence[Result]) -> str:
+    """Latents that neither training nor held-out vectors activate, by seed."""
+    shares = [result.dead_everywhere for result in results]
+    return " ".join("not measured" if share is None else f"{share:.4f}" for share in shares)
 
 
 def _spread(values: Sequence[float], digits: int) -> str:

@@ -17,6 +17,7 @@ from cards.limitations import Limitations, limitations
 from cards.loading_facts import LoadingFacts, loading_facts
 from cards.loss_facts import LossFacts, loss_facts
 from cards.numbers import percent
+from cards.portability import PortabilityFacts, portability_facts
 from cards.results import Results, results
 from cards.sources import Sources
 from cards.sparsity_facts import SparsityFacts, sparsity_facts
@@ -77,6 +78,7 @@ class CardContext:
     losses: LossFacts | None
     sparsity: SparsityFacts | None
     tables: TablesFacts | None
+    portability: PortabilityFacts | None
     claims: tuple[HeldClaim, ...]
     loading: LoadingFacts
     limitations: Limitations
@@ -106,6 +108,7 @@ def card_context(sources: Sources) -> CardContext:
         losses=loss_facts(sources),
         sparsity=sparsity_facts(sources),
         tables=tables_facts(sources),
+        portability=portability_facts(sources),
         claims=held_claims(sources),
         loading=loading_facts(sources),
         limitations=limitations(sources),

@@ -43,7 +43,7 @@ class ProbeCells:
 
 @dataclass(frozen=True)
 class LayerProbe:
-    """The probe on one layer's raw activations; the peak is where it is most accurate."""
+    """The probe on one layer's raw activations; the peak is where its AUROC is highest."""
 
     layer: int
     is_peak: bool
@@ -80,6 +80,7 @@ class Detection:
     against_layer: Against
     against_peak: Against
     significance: Markdown
+    peak_p: Markdown | None
 
 
 def detection(tables: Tables, specs: tuple[SaeSpec, ...]) -> Detection:
@@ -94,6 +95,7 @@ def detection(tables: Tables, specs: tuple[SaeSpec, ...]) -> Detection:
         against_layer=_against(tables, specs, BEATS_LAYER),
         against_peak=_against(tables, specs, BEATS_PEAK),
         significance=numbers.setting(SIGNIFICANCE),
+        peak_p=None if tables.peak is None else p_of(tables.peak),
     )
 
 
@@ -148,7 +150,7 @@ def _probe(metrics: Mapping[str, Measurement], whose: str) -> ProbeCells:
         accuracy=with_spread(accuracy, ACCURACY.written),
         auroc=with_spread(auroc, AUROC.written),
         chance=chance_range(chance, CHANCE.written),
-        p_value=p_of(accuracy),
+        p_value=p_of(auroc),
     )
 
 

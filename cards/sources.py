@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from cards.table_sources import MADE_BY, different_tables
+from cards import portability_sources, table_sources
 from manifests.build_folder import SAE_CONFIG, SAE_WEIGHTS, BuildFolder
 from manifests.digests import file_sha256
 from manifests.errors import ReleaseError
@@ -81,17 +81,20 @@ def agreeing(sources: Sources) -> Sources:
         *_different_files(sources),
         *_different_counts(sources),
     ]
-    next_step = "release validate MANIFEST"
-    tables = [*different_tables(sources.loaded, sources.training, sources.report.tables)]
-    if tables:
-        next_step = f"{next_step}, then release measure MANIFEST" if problems else MADE_BY
-    problems += tables
-    if problems:
+    loaded, training, report = sources.loaded, sources.training, sources.report
+    by_command = {
+        "release validate MANIFEST": problems,
+        table_sources.MADE_BY: [*table_sources.different_tables(loaded, training, report.tables)],
+        portability_sources.MADE_BY: [
+            *portability_sources.different_portability(loaded, training, report.portability)
+        ],
+    }
+    if any(by_command.values()):
         raise SourcesDisagree(
-            "; ".join(problems),
+            "; ".join(problem for each in by_command.values() for problem in each),
             where=f"{sources.loaded.name}: report.json, training.json",
             expected="a report of this manifest, measured on the weights that training.json names",
-            next_step=next_step,
+            next_step=", then ".join(name for name, each in by_command.items() if each),
         )
     return sources
 

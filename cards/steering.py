@@ -1,4 +1,4 @@
-"""The card's section on steering: what was written with a latent's direction added."""
+"""The card's section on steering: what was written with a decoded direction added."""
 
 from __future__ import annotations
 
@@ -33,22 +33,23 @@ class PointRow:
 
 @dataclass(frozen=True)
 class SteeredSae:
-    """One latent; `cosine` is that of its direction with the difference of the labels' means."""
+    """One SAE; `cosine` is that of its direction with the raw difference of the labels' means."""
 
     sae_id: str
-    latent: int
     scale: Markdown
     cosine: Markdown
     cosine_n: Markdown
     trend: Markdown
     trend_n: Markdown
     trend_p: Markdown
+    random_trend: Markdown
+    random_p: Markdown
     rows: tuple[PointRow, ...]
 
 
 @dataclass(frozen=True)
 class Steering:
-    """Every latent that was steered with, in the report's order."""
+    """Every SAE that was steered with, in the report's order."""
 
     other_labels: tuple[str, ...]
     saes: tuple[SteeredSae, ...]
@@ -69,13 +70,14 @@ def steering(tables: Tables, measure: Measure) -> Steering | None:
 def _steered(table: SteeringTable, others: tuple[str, ...]) -> SteeredSae:
     return SteeredSae(
         sae_id=table.sae_id,
-        latent=table.latent,
         scale=plain(table.scale, numbers.significant),
         cosine=plain(table.cosine_with_mean_difference, numbers.fraction),
         cosine_n=sample_of(table.cosine_with_mean_difference),
         trend=_trend(table.trend),
         trend_n=sample_of(table.trend),
         trend_p=p_of(table.trend),
+        random_trend=_trend(table.random_trend),
+        random_p=p_of(table.random_trend),
         rows=tuple(_row(point, others) for point in table.points),
     )
 

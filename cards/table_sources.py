@@ -13,6 +13,7 @@ from validators.training_record import TrainingRecord
 MADE_BY = "release measure MANIFEST"
 # The key of `Tables.inputs` for the settings, which lie in no file of their own.
 MEASURE = "manifest:measure"
+TABLES = "the tables"
 
 
 def different_tables(
@@ -27,14 +28,14 @@ def different_tables(
     """
     if tables is None:
         return
-    yield from _files(training, tables.inputs)
+    yield from different_files(TABLES, training, tables.inputs)
     measured = tables.inputs.get(MEASURE)
     if measured not in (None, json_sha256(loaded.manifest.measure.model_dump(mode="json"))):
         yield "the tables were made with other settings than the manifest's `measure` has"
     sae_ids = {spec.sae_id for spec in loaded.saes}
-    yield from _lacking("the SAE", sae_ids, set(tables.saes))
+    yield from lacking(TABLES, "the SAE", sae_ids, set(tables.saes))
     layers = {str(spec.layer) for spec in loaded.saes}
-    yield from _lacking("the layer", layers, set(tables.layers))
+    yield from lacking(TABLES, "the layer", layers, set(tables.layers))
     if tables.peak_layer is not None and tables.peak_layer not in layers:
         yield f"the tables' peak is the layer {tables.peak_layer}, which has no SAEs"
     named = {sae_id for each in tables.contrasts for sae_id in (each.first, each.second)}
@@ -42,21 +43,23 @@ def different_tables(
         yield f"the tables compare or steer with the SAE {sae_id}, which the manifest does not name"
 
 
-def _files(training: TrainingRecord, inputs: Digests) -> Iterator[str]:
+def different_files(whose: str, training: TrainingRecord, inputs: Digests) -> Iterator[str]:
+    """Files of SAEs whose digest a section (`whose`, in the plural) lacks or has otherwise."""
     for sae_id, trained in sorted(training.saes.items()):
         for name in (SAE_CONFIG, SAE_WEIGHTS):
             made, measured = trained.files.get(name), inputs.get(f"{sae_id}/{name}")
             if measured is None:
-                yield f"the tables name no digest of {sae_id}/{name}"
+                yield f"{whose} name no digest of {sae_id}/{name}"
             elif measured != made:
                 yield (
-                    f"the tables are of {sae_id}/{name} with the digest {measured}, "
+                    f"{whose} are of {sae_id}/{name} with the digest {measured}, "
                     f"training.json has {made}"
                 )
 
 
-def _lacking(what: str, wanted: set[str], found: set[str]) -> Iterator[str]:
+def lacking(whose: str, what: str, wanted: set[str], found: set[str]) -> Iterator[str]:
+    """What a section (`whose`, in the plural) lacks, and what it has beyond the manifest."""
     for name in sorted(wanted - found):
-        yield f"the tables lack {what} {name}"
+        yield f"{whose} lack {what} {name}"
     for name in sorted(found - wanted):
-        yield f"the tables have {what} {name}, which the manifest does not name"
+        yield f"{whose} have {what} {name}, which the manifest does not name"

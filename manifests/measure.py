@@ -20,14 +20,14 @@ _SMALLEST_NULL = 99
 
 
 class Steering(Strict):
-    """Generation with a latent's decoded direction added at the hook."""
+    """Generation with the labels' direction, as an SAE decodes it, added at its hook."""
 
     saes: tuple[Text, ...] = Field(min_length=1, description="Globs over SAE ids.")
     alphas: tuple[FiniteFloat, ...] = Field(
-        (-4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0),
+        (-0.6, -0.4, -0.2, 0.0, 0.2, 0.4, 0.6),
         min_length=3,
         description="Strengths: 0, which is the model as it is, and others with their opposites. "
-        "1 adds as much as the means of the two labels are apart.",
+        "1 adds as much as an activation at the hook is typically long.",
     )
     per_scenario: PositiveInt = Field(
         5, description="Completions for each scenario of data.sampling and each alpha."

@@ -15,6 +15,7 @@ class ValidateOptions:
 
     Attributes:
         base_model: a folder or Hub id in place of the base model that manifest or configs name.
+        device: where the base model is run: `cpu`, `cuda` or `cuda:N`.
         text: a text file to read activations on, in place of the manifest's data.
         activations: a file of saved activations, in place of running the base model.
         only: globs over SAE ids, compared with case; empty: every SAE.
@@ -29,6 +30,7 @@ class ValidateOptions:
     """
 
     base_model: str | None = None
+    device: str = "cpu"
     text: Path | None = None
     activations: Path | None = None
     only: tuple[str, ...] = ()

@@ -182,13 +182,15 @@ class SteeringPoint(_Strict):
 
 
 class SteeringTable(_Strict):
-    """Generation with a latent's decoded direction added at the SAE's hook."""
+    """Generation with the labels' direction, as the SAE decodes it, added at its hook."""
 
     sae_id: str
-    latent: NonNegative
     scale: Measurement = Field(description="Length of what alpha = 1 adds, in activation units.")
     cosine_with_mean_difference: Measurement
     trend: Measurement = Field(description="Whether the rate rises or falls with alpha.")
+    random_trend: Measurement = Field(
+        description="The same along a random direction of equal length: what any direction does."
+    )
     points: tuple[SteeringPoint, ...]
 
 
@@ -205,6 +207,9 @@ class Tables(_Strict):
         description="By layer: probes on the raw activations."
     )
     peak_layer: str | None = Field(None, description="Where the raw probe is best.")
+    peak: Measurement | None = Field(
+        None, description="Its AUROC, against the best of the same layers under permuted labels."
+    )
     saes: dict[str, SaeTables]
     contrasts: tuple[Contrast, ...] = ()
     steering: tuple[SteeringTable, ...] = ()

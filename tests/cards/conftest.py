@@ -207,8 +207,8 @@ def make_metrics(index: int, condition: str, architecture: str) -> dict[str, Mea
 def make_tables(loaded: LoadedManifest, training: TrainingRecord) -> Tables:
     """Tables in which all SAEs and all layers are alike; no contrasts, features or steering."""
     probe = {
-        "probe_balanced_accuracy": {"value": 0.75, "n": 80, "spread": 0.05, "p_value": 0.004},
-        "probe_auroc": {"value": 0.8, "n": 80, "spread": 0.06},
+        "probe_balanced_accuracy": {"value": 0.75, "n": 80, "spread": 0.05},
+        "probe_auroc": {"value": 0.8, "n": 80, "spread": 0.06, "p_value": 0.004},
         "probe_chance": {"value": 0.5, "n": 1000, "low": 0.4, "high": 0.6},
         "majority_share": {"value": 0.6, "n": 80},
     }

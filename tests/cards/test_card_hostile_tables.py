@@ -69,10 +69,10 @@ def with_text(release: Any, text: str) -> Any:
     }
     steering = {
         "sae_id": SAE,
-        "latent": 7,
         "scale": {"value": None, "n": 1, "reason": text},
         "cosine_with_mean_difference": {"value": None, "n": 1, "reason": text},
         "trend": {"value": None, "n": 1, "reason": text},
+        "random_trend": {"value": None, "n": 1, "reason": text},
         "points": [point],
     }
     nothing = {"value": None, "n": 20, "split": "held_out", "reason": text}

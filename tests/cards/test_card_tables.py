@@ -101,7 +101,7 @@ def test_what_was_not_measured_says_why_and_is_not_compared(release) -> None:
     gone = {"value": None, "spread": None, "p_value": None, "reason": "no folds"}
     text = readme(with_layer(release, "probe_balanced_accuracy", **gone))
     raw = row_of(section(text, "Detection"), "1 (peak)")
-    assert raw.startswith("| 1 (peak) | 80 | not measured (no folds) | 0.400-0.600 | - |")
+    assert raw.startswith("| 1 (peak) | 80 | not measured (no folds) | 0.400-0.600 | 0.004 |")
     assert "| 1 | 80 | not measured (no folds) | 6 | 0.750 | 0.750 | 0 |" in text
 
 
@@ -237,10 +237,10 @@ def test_long_completions_are_cut(release) -> None:
 def steering(**changes: Any) -> dict[str, Any]:
     return {
         "sae_id": TOPK,
-        "latent": 7,
         "scale": {"value": 2.5, "n": 60, "split": "train", "unit": "activation"},
         "cosine_with_mean_difference": {"value": 0.31, "n": 60, "split": "train"},
         "trend": {"value": 0.02, "n": 14, "p_value": 0.03},
+        "random_trend": {"value": -0.05, "n": 14, "p_value": 0.69},
         "points": [
             {
                 "alpha": -4.0,
@@ -261,9 +261,10 @@ def steering(**changes: Any) -> dict[str, Any]:
 
 def test_steering_stands_by_alpha_with_what_was_not_decided(release) -> None:
     text = section(readme(release.with_tables(steering=[steering()])), "Steering")
-    assert f"### Latent 7 of `{TOPK}`" in text
+    assert f"### `{TOPK}`" in text
     assert "means: 0.310 (n = 60 train). Length of what an alpha of one adds: 2.5." in text
-    assert "Slope: +0.020 (n = 14, p = 0.030)." in text
+    assert "Slope: +0.020 (n = 14, p = 0.030); along a random direction" in text
+    assert "length: -0.050 (p = 0.690)." in text
     assert "| alpha | completions | decided | `deceptive` | `ambiguous` | `empty` |" in text
     assert row_of(text, "-4") == "| -4 | 10 | 4 | 25.0% (1.0%-81.0%) | 50.0% | 10.0% |"
     assert row_of(text, "0") == (
@@ -272,7 +273,7 @@ def test_steering_stands_by_alpha_with_what_was_not_decided(release) -> None:
     )
     none = {"value": None, "n": 0, "reason": "no scenario has both"}
     text = section(readme(release.with_tables(steering=[steering(trend=none)])), "Steering")
-    assert "Slope: not measured (no scenario has both) (n = 0, p = -)." in text
+    assert "Slope: not measured (no scenario has both) (n = 0, p = -);" in text
 
 
 def contrast(kind: str, second: str, *, differs: bool) -> dict[str, Any]:

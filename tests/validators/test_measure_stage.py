@@ -29,9 +29,7 @@ def with_measure(loaded: LoadedManifest, **settings: Any) -> LoadedManifest:
 
 
 def measured(good_release: Any, build: BuildFolder, **settings: Any) -> MeasuredBuild:
-    options = ValidateOptions(
-        base_model=str(good_release.base_model), keep_vectors=build.vectors
-    )
+    options = ValidateOptions(base_model=str(good_release.base_model), keep_vectors=build.vectors)
     loaded = with_measure(good_release.loaded, **settings)
     return measure_build(loaded, build, options=options, progress=Silent())
 
@@ -64,9 +62,12 @@ def test_every_sae_and_layer_has_its_tables_with_n(whole: BuildFolder) -> None:
     assert set(tables.layers) == {"1"}
     assert tables.peak_layer == "1"
     assert set(tables.saes) == SAES
-    raw = tables.layers["1"]["probe_balanced_accuracy"]
-    assert raw.n == 120
-    assert raw.p_value is not None
+    raw = tables.layers["1"]
+    assert raw["probe_balanced_accuracy"].n == raw["probe_auroc"].n == 120
+    assert tables.peak is not None
+    assert tables.peak.value == raw["probe_auroc"].value
+    # One layer is the best of one, so both p-values ask the same.
+    assert tables.peak.p_value == raw["probe_auroc"].p_value
     for sae in tables.saes.values():
         assert sae.metrics["probe_balanced_accuracy"].n == 120
         assert sae.metrics["majority_share"].value == 0.5
@@ -182,4 +183,3 @@ def test_labels_of_one_kind_are_refused(good_release: Any, build: BuildFolder) -
 
     with pytest.raises(UndefinedMetric, match="deceptive only"):
         measured(good_release, build, negative="ambiguous")
-

@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import balanced_accuracy_score
 
 from validators.metrics.linear_probe import Probe
-from validators.metrics.paired_tests import adjusted_together, compare_probes, holm
+from validators.metrics.paired_tests import compare_probes, holm
 from validators.metrics.undefined import UndefinedMetric
 
 Y = np.arange(24) % 2 == 0
@@ -109,33 +109,11 @@ def test_holm_gives_the_values_worked_by_hand() -> None:
     assert holm([]) == []
 
 
-def test_comparisons_adjusted_together_follow_their_definition() -> None:
-    first = wrong_at([0, 4, 8, 12, 16, 20])
-    seconds = [wrong_at([]), wrong_at([0, 4, 8]), wrong_at([1, 2, 8, 16, 21])]
-    compared = [compare_probes(first, second, Y, GROUPS, seed=0) for second in seconds]
-    table = np.stack([one.parts / np.linalg.norm(one.parts) for one in compared], axis=1)
-    signs = np.array(np.meshgrid(*[[1, -1]] * 6)).reshape(6, -1).T
-    largest = (signs @ table).max(axis=1)
-    expected = [(largest >= value - 1e-9).mean() for value in table.sum(axis=0)]
-    found = adjusted_together(compared, seed=0)
-    assert found == pytest.approx(expected)
-    assert all(a >= c.p_value for a, c in zip(found, compared, strict=True))
-
-
-def test_a_clear_gain_stays_significant_among_many_of_few_groups() -> None:
+def test_holm_finds_nothing_among_many_tests_of_few_groups() -> None:
     y, groups = np.arange(36) % 2 == 0, np.arange(36) // 4
     wrong = np.where(np.arange(36) % 4 == 0, ~y, y)
     compared = [
         compare_probes(with_predictions(wrong, y), with_predictions(y, y), y, groups, seed=0)
     ] * 54
-    # 1/512 for each: Holm's 54/512 is above 0.1, the maximum's stays 1/512.
+    # With 9 groups no p-value is below 1/512, and 54/512 is above 0.1 however clear the gain is.
     assert holm([one.p_value for one in compared])[0] == pytest.approx(54 / 512)
-    assert adjusted_together(compared, seed=0) == [1 / 512] * 54
-
-
-def test_comparisons_of_other_groups_cannot_be_adjusted_together() -> None:
-    whole = compare_probes(wrong_at([0]), wrong_at([]), Y, GROUPS, seed=0)
-    single = compare_probes(wrong_at([0]), wrong_at([]), Y, np.arange(24), seed=0)
-    with pytest.raises(UndefinedMetric, match="different numbers of groups"):
-        adjusted_together([whole, single], seed=0)
-    assert adjusted_together([], seed=0) == []

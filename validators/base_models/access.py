@@ -22,7 +22,12 @@ class BaseModelAccess:
     """The base model that the claim names, else the one that the configs name."""
 
     def __init__(
-        self, claim: Claim | None, saes: Iterable[JudgedSae], *, override: str | None
+        self,
+        claim: Claim | None,
+        saes: Iterable[JudgedSae],
+        *,
+        override: str | None,
+        device: str = "cpu",
     ) -> None:
         """Prepare; nothing is read yet.
 
@@ -30,10 +35,12 @@ class BaseModelAccess:
             claim: names the base model, where there is one.
             saes: name it in `metadata.model_name` otherwise.
             override: a local folder or Hub id in place of either.
+            device: where torch puts it.
         """
         self._claim = claim
         self._saes = tuple(saes)
         self._override = override
+        self._device = device
         self._failure: NoEvidence | None = None
 
     @property
@@ -52,10 +59,12 @@ class BaseModelAccess:
             raise self._failure
         try:
             if self._claim is not None:
-                return load_base_model(self._claim.manifest.base_model, override=self._override)
+                return load_base_model(
+                    self._claim.manifest.base_model, override=self._override, device=self._device
+                )
             if self._override is not None:
-                return load_named_base_model(self._override)
-            return load_hub_base_model(self._named())
+                return load_named_base_model(self._override, device=self._device)
+            return load_hub_base_model(self._named(), device=self._device)
         except ReleaseError as error:
             self._failure = as_no_evidence(error)
             raise self._failure from error

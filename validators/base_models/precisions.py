@@ -8,6 +8,7 @@ checkpoint that was dequantised from a packaged file is quantised anew in the sa
 from __future__ import annotations
 
 import importlib.util
+import logging
 from typing import Any
 
 from manifests.base_model import Precision
@@ -16,6 +17,8 @@ from manifests.errors import MissingExtra, ReleaseError
 UNQUANTISED = ("fp32", "fp16", "bf16")
 # Tensor cores of NVIDIA GPUs compute bf16 from this generation on; older ones emulate it.
 BF16_CAPABILITY = (8, 0)
+# bitsandbytes logs this for every single product, some hundred times a pass.
+_CHATTY, _CHATTER = "bitsandbytes.autograd._functions", "MatMul8bitLt: inputs will be cast"
 _TORCH_DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 
 
@@ -45,6 +48,7 @@ def loading_arguments(precision: Precision, *, device: str) -> dict[str, Any]:
     from transformers import BitsAndBytesConfig
 
     if precision.weights == "int8":
+        _silence_casts()
         quantisation = BitsAndBytesConfig(load_in_8bit=True)
     else:
         quantisation = BitsAndBytesConfig(
@@ -54,6 +58,16 @@ def loading_arguments(precision: Precision, *, device: str) -> dict[str, Any]:
             bnb_4bit_compute_dtype=compute,
         )
     return {"dtype": compute, "quantization_config": quantisation, "device_map": {"": device}}
+
+
+def _silence_casts() -> None:
+    """Keep the one message about casts in int8 from the screen; all others still come."""
+    # A logger takes the same filter once, however often it is added.
+    logging.getLogger(_CHATTY).addFilter(_is_no_cast)
+
+
+def _is_no_cast(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith(_CHATTER)
 
 
 def require_quantiser(precision: Precision) -> None:

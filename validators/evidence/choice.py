@@ -30,7 +30,7 @@ def choose_evidence(
     judged = tuple(saes)
     if options.activations is not None:
         return SavedEvidence(judged, options.activations)
-    access = BaseModelAccess(claim, judged, override=options.base_model)
+    access = BaseModelAccess(claim, judged, override=options.base_model, device=options.device)
     if options.text is not None:
         return TextEvidence(judged, corpus_of_file(options.text), access, progress)
     if claim is not None and claim.manifest.data.text is not None:

@@ -8,8 +8,8 @@ from validators.measuring.labelled import Labelled
 from validators.measuring.layers import MeasuredLayer
 from validators.measuring.saes import MeasuredSae
 from validators.measuring.settings import Settings
-from validators.metrics.linear_probe import Probe
-from validators.metrics.paired_tests import Comparison, adjusted_together, compare_probes
+from validators.metrics.linear_probe import Probe, peak_p_value
+from validators.metrics.paired_tests import Comparison, compare_probes, holm
 from validators.metrics.undefined import UndefinedMetric
 from validators.report import Measurement, SaeTables
 
@@ -19,10 +19,22 @@ _NO_OWN = "there is no probe on the SAE's latents"
 
 def peak_layer(layers: Mapping[str, MeasuredLayer]) -> str | None:
     """The layer whose raw probe is best, the first of equal ones; None where none has a probe."""
-    probes = {name: layer.probe for name, layer in layers.items() if layer.probe is not None}
+    probes = _probes(layers)
+    return max(probes, key=lambda name: probes[name].tested) if probes else None
+
+
+def peak(layers: Mapping[str, MeasuredLayer]) -> Measurement | None:
+    """What the best layer's probe reaches, against the best of the same layers by chance."""
+    probes = _probes(layers)
     if not probes:
         return None
-    return max(probes, key=lambda name: probes[name].balanced_accuracy)
+    best = max(probes.values(), key=lambda probe: probe.tested)
+    p_value = peak_p_value(list(probes.values()))
+    return Measurement(value=best.tested, n=best.n, p_value=p_value)
+
+
+def _probes(layers: Mapping[str, MeasuredLayer]) -> dict[str, Probe]:
+    return {name: layer.probe for name, layer in layers.items() if layer.probe is not None}
 
 
 def compared(
@@ -35,8 +47,8 @@ def compared(
 
     The p-values of all SAEs are adjusted together, for each of the two questions.
     """
-    peak = peak_layer(layers)
-    of_peak = None if peak is None else layers[peak].probe
+    best = peak_layer(layers)
+    of_peak = None if best is None else layers[best].probe
     of_layer = {sae_id: layers[str(sae.judged.spec.layer)].probe for sae_id, sae in saes.items()}
     beats = {
         "beats_layer": _differences(saes, of_layer, rows, settings),
@@ -59,7 +71,7 @@ def _differences(
     rows: Labelled,
     settings: Settings,
 ) -> dict[str, Measurement]:
-    """Balanced accuracy of each SAE's probe minus that of a raw one, p-values for all together."""
+    """Balanced accuracy of each SAE's probe minus that of a raw one, with Holm's correction."""
     found: dict[str, Comparison] = {}
     reasons: dict[str, str] = {}
     for sae_id, sae in saes.items():
@@ -73,8 +85,7 @@ def _differences(
             )
         except UndefinedMetric as error:
             reasons[sae_id] = error.what
-    together = adjusted_together(list(found.values()), seed=settings.measure.seed)
-    corrected = dict(zip(found, together, strict=True))
+    corrected = dict(zip(found, holm([one.p_value for one in found.values()]), strict=True))
     undefined = {
         sae_id: Measurement(value=None, n=len(rows), reason=reason)
         for sae_id, reason in reasons.items()

@@ -18,6 +18,8 @@ from validators.report import Measurement
 
 _PREFIX = "probe_"
 UNIT = "completions"
+# Of a balanced accuracy, whatever the classes' sizes.
+_CHANCE = 0.5
 _OUT_OF_FOLD = "undefined in every fold: none holds both classes"
 
 
@@ -38,20 +40,17 @@ def probe_measurements(probe: Probe) -> dict[str, Measurement]:
     """The probe's part of a table."""
     return {
         "probe_balanced_accuracy": Measurement(
-            value=probe.balanced_accuracy,
-            n=probe.n,
-            unit="",
-            spread=probe.spread,
-            p_value=probe.p_value,
+            value=probe.balanced_accuracy, n=probe.n, spread=probe.spread
         ),
         "probe_auroc": Measurement(
             value=probe.auroc,
             n=probe.n,
             spread=probe.auroc_spread,
+            p_value=None if probe.auroc is None else probe.p_value,
             reason=_OUT_OF_FOLD if probe.auroc is None else None,
         ),
         "probe_chance": Measurement(
-            value=float(np.median(probe.null)),
+            value=_CHANCE,
             n=len(probe.null),
             unit="permutations",
             low=probe.chance_low,

@@ -16,7 +16,7 @@ from validators.claim import local_claim
 from validators.environment import environment
 from validators.evidence.completions import CompletionEvidence
 from validators.inputs import data_digests, repository_digests
-from validators.measuring.comparisons import compared, peak_layer
+from validators.measuring.comparisons import compared, peak, peak_layer
 from validators.measuring.contrasts import contrasts
 from validators.measuring.kept_results import KeptResults
 from validators.measuring.labelled import labelled
@@ -127,6 +127,7 @@ def _tables(
         n_groups=len(set(rows.groups.tolist())),
         layers={name: layer.metrics for name, layer in layers.items()},
         peak_layer=peak_layer(layers),
+        peak=peak(layers),
         saes=compared(layers, saes, rows, settings),
         contrasts=contrasts([sae.judged for sae in saes.values()]),
         steering=steering_tables(subject, evidence, rows, saes, settings, kept, progress),

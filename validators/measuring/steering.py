@@ -1,23 +1,38 @@
-"""Text that the base model writes while a latent's decoded direction is added at its hook."""
+"""Text that the base model writes while the labels' direction, as an SAE decodes it, is added."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from manifests.data import Sampling
 from manifests.progress import Progress
 from validators.base_models.steering_sweep import AlphaCounts, SteeringResult, measure_steering
+from validators.evaluation import BATCH
 from validators.evidence.activations import Vectors
 from validators.evidence.completions import CompletionEvidence
 from validators.evidence.evidence import NoEvidence
+from validators.manual.path_agreement import run_saelens
 from validators.measuring.kept_results import KeptResults, Result
-from validators.measuring.labelled import Labelled, mean_by_owner, ordinary_vectors
+from validators.measuring.labelled import (
+    Labelled,
+    OwnerMeans,
+    mean_by_owner,
+    ordinary_vectors,
+)
 from validators.measuring.saes import MeasuredSae
 from validators.measuring.settings import Settings
-from validators.metrics.directions import direction_cosine, mean_difference
+from validators.metrics.directions import (
+    direction_cosine,
+    mean_difference,
+    random_direction,
+    typical_length,
+    unit,
+)
 from validators.metrics.rates import rate
 from validators.metrics.undefined import UndefinedMetric
 from validators.report import Measurement, SteeringPoint, SteeringTable
@@ -35,8 +50,8 @@ def steering_tables(
 ) -> tuple[SteeringTable, ...]:
     """A sweep over alpha for each SAE that the manifest's `measure.steering` names.
 
-    The latent is the one with the largest |d| on the training vectors, the direction its row of
-    the decoder; alpha = 1 adds as much as the classes' means are apart.
+    The direction is the difference of the labels' mean reconstructions on the training vectors.
+    A second sweep goes along a random direction, since any direction does something.
 
     Raises:
         NoEvidence: the manifest has no scenarios whose prompts could be continued.
@@ -55,19 +70,17 @@ def steering_tables(
     for sae in subject.saes:
         found = measured.get(sae.sae_id)
         is_asked = any(fnmatchcase(sae.sae_id, glob) for glob in asked.saes)
-        if found is None or found.top_latent is None or not is_asked:
+        if found is None or not is_asked:
             continue
-        latent = found.top_latent
         depends_on = {
             **settings.shared(),
             "rows": rows.digest,
             "files": settings.digests_of(sae.sae_id),
             "steering": asked.model_dump(mode="json", exclude={"saes"}),
-            "latent": latent,
         }
 
-        def make(sae: SaeSubject = sae, latent: int = latent) -> Result:
-            table = _table(evidence, sae, latent, rows, sampling, settings, progress)
+        def make(sae: SaeSubject = sae) -> Result:
+            table = _table(evidence, sae, rows, sampling, settings, progress)
             sae.release_memory()
             return Result(table.model_dump_json(), {})
 
@@ -79,7 +92,6 @@ def steering_tables(
 def _table(
     evidence: CompletionEvidence,
     sae: SaeSubject,
-    latent: int,
     rows: Labelled,
     sampling: Sampling,
     settings: Settings,
@@ -87,34 +99,62 @@ def _table(
 ) -> SteeringTable:
     asked = settings.measure.steering
     assert asked is not None
+    is_train = ~rows.is_held_out
     vectors, owners = ordinary_vectors(evidence, sae, rows.rows)
-    x: Vectors = mean_by_owner(vectors, owners, len(rows))[~rows.is_held_out]
-    y = rows.y[~rows.is_held_out]
-    direction = np.asarray(sae.tensors["W_dec"][latent], dtype=np.float64)
-    scale = float(np.linalg.norm(mean_difference(x, y)))
-    swept = measure_steering(
-        evidence.base,
-        sae.place,
-        direction,
-        scale,
-        sampling.scenarios,
-        sampling,
-        alphas=asked.alphas,
-        n_per_scenario=asked.per_scenario,
-        seed=settings.measure.seed,
-        progress=progress,
+    x = mean_by_owner(vectors, owners, len(rows))[is_train]
+    x_hat = _reconstructed(sae, vectors, owners, len(rows))[is_train]
+    y = rows.y[is_train]
+    unmeasured: dict[str, Any] = {"n": len(y), "split": "train", "unit": ""}
+    try:
+        direction, scale = mean_difference(x_hat, y), typical_length(x)
+        unit(direction)
+    except UndefinedMetric as error:
+        none = Measurement(value=None, reason=error.what, **unmeasured)
+        return SteeringTable(
+            sae_id=sae.sae_id,
+            scale=none,
+            cosine_with_mean_difference=none,
+            trend=none,
+            random_trend=none,
+            points=(),
+        )
+    along, at_random = (
+        measure_steering(
+            evidence.base,
+            sae.place,
+            one,
+            scale,
+            sampling.scenarios,
+            sampling,
+            alphas=asked.alphas,
+            n_per_scenario=asked.per_scenario,
+            seed=settings.measure.seed,
+            progress=progress,
+        )
+        for one in (direction, random_direction(x.shape[1], settings.measure.seed))
     )
     return SteeringTable(
         sae_id=sae.sae_id,
-        latent=latent,
         scale=Measurement(value=scale, n=len(y), split="train", unit="activation"),
         cosine_with_mean_difference=_cosine(direction, x, y),
-        trend=_trend(swept, settings),
-        points=tuple(_point(counts, settings) for counts in swept.counts),
+        trend=_trend(along, settings),
+        random_trend=_trend(at_random, settings),
+        points=tuple(_point(counts, settings) for counts in along.counts),
     )
 
 
-def _cosine(direction: np.ndarray, x: Vectors, y: np.ndarray) -> Measurement:
+def _reconstructed(
+    sae: SaeSubject, vectors: Vectors, owners: NDArray[np.int64], n_owners: int
+) -> Vectors:
+    """Mean reconstruction [n_owners, d_in] of each completion's vectors."""
+    means = OwnerMeans(owners, n_owners)
+    for start in range(0, len(vectors), BATCH):
+        batch = vectors[start : start + BATCH]
+        means.add(run_saelens(sae.saelens, batch, sae.manual.decodes_latents_alone)[1])
+    return means.means()
+
+
+def _cosine(direction: NDArray[np.float64], x: Vectors, y: NDArray[np.bool_]) -> Measurement:
     try:
         value = direction_cosine(direction, x, y)
     except UndefinedMetric as error:
@@ -124,15 +164,13 @@ def _cosine(direction: np.ndarray, x: Vectors, y: np.ndarray) -> Measurement:
 
 def _trend(swept: SteeringResult, settings: Settings) -> Measurement:
     n = sum(counts.n for counts in swept.counts)
-    unit = f"share {settings.measure.positive} per alpha"
+    of = f"share {settings.measure.positive} per alpha"
     try:
         trend = swept.trend()
     except UndefinedMetric as error:
-        return Measurement(value=None, n=n, unit=unit, reason=error.what)
+        return Measurement(value=None, n=n, unit=of, reason=error.what)
     sign = 1 if settings.measure.positive == "deceptive" else -1
-    return Measurement(
-        value=sign * trend.slope, n=trend.n_labelled, unit=unit, p_value=trend.p_value
-    )
+    return Measurement(value=sign * trend.slope, n=trend.n_labelled, unit=of, p_value=trend.p_value)
 
 
 def _point(counts: AlphaCounts, settings: Settings) -> SteeringPoint:

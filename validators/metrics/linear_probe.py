@@ -160,7 +160,8 @@ def peak_p_value(probes: Sequence[Probe]) -> float:
     """p-value of the best of several probes of the same vectors, labels, groups and seed.
 
     The peak is the one with the highest AUROC, or balanced accuracy where that is undefined. It is
-    the best of many, so that it is compared with the best of the same layers under each permutation: (1 + permutations whose best reaches it) / (1 + permutations).
+    the best of many, so that it is compared with the best of the same layers under each
+    permutation: (1 + permutations whose best reaches it) / (1 + permutations).
 
     Source: Westfall & Young 1993, "Resampling-Based Multiple Testing", the single-step maximum.
     """

@@ -90,7 +90,7 @@ def compare_probes(
     of_groups = MIN_GROUPS <= len(np.unique(groups)) < len(y)
     return Comparison(
         difference=_bootstrapped(gained, y, index, n_units),
-        p_value=_family_p_values([parts], seed)[0],
+        p_value=_p_value(parts, seed),
         unit="group" if of_groups else "vector",
         parts=parts,
     )
@@ -112,34 +112,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def adjusted_together(comparisons: Sequence[Comparison], *, seed: int) -> list[float]:
-    """p-values of several comparisons on the same units, adjusted for there being several.
-
-    Each difference over its root sum of squares is compared with the largest one of all comparisons
-    under the same exchange. With 9 groups no p-value is below 1/512, so that Holm's procedure
-    can find nothing among more than 25 comparisons however clear it is; here the smallest stays
-    1/512. It assumes that under "no difference" the comparisons are symmetric together, where
-    Holm's assumes nothing.
-
-    Raises:
-        UndefinedMetric: the comparisons are on different units.
-
-    Source: Westfall & Young 1993, "Resampling-Based Multiple Testing", the single-step maximum.
-    """
-    if len({one.n_units for one in comparisons}) > 1:
-        raise UndefinedMetric("the comparisons are on different numbers of groups")
-    return _family_p_values([one.parts for one in comparisons], seed)
-
-
-def _family_p_values(parts: Sequence[NDArray[np.float64]], seed: int) -> list[float]:
-    """Share of exchanges whose largest standardised difference reaches each given one."""
-    if not parts:
-        return []
-    table = np.stack(parts, axis=1)
-    length = np.sqrt((table**2).sum(axis=0))
-    table = table / np.where(length > 0, length, 1)
-    largest = (_signs(len(table), seed) @ table).max(axis=1)
-    return [float((largest >= value - _ROUNDING).mean()) for value in table.sum(axis=0)]
+def _p_value(parts: NDArray[np.float64], seed: int) -> float:
+    """Share of exchanges whose difference reaches the given one."""
+    exchanged = _signs(len(parts), seed) @ parts
+    return float((exchanged >= parts.sum() - _ROUNDING).mean())
 
 
 def _signs(n_units: int, seed: int) -> NDArray[np.int8]:

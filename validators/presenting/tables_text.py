@@ -11,12 +11,12 @@ from validators.report import Measurement, Tables
 
 Metrics = Mapping[str, Measurement]
 
-_HEADER = ("", "accuracy", "p", "AUROC", "- layer", "p", "d max", "chance", "d held-out")
+_HEADER = ("", "accuracy", "AUROC", "p", "- layer", "p", "d max", "chance", "d held-out")
 _LEGEND = (
     "accuracy: balanced accuracy of a linear probe, mean +- standard deviation over the folds; "
-    "p: permuted labels. - layer: difference to the raw probe of the same layer, p for all SAEs "
-    "together. d max: largest Cohen's d on training vectors, with its 95% range under permuted "
-    "labels; d held-out: of that same latent on held-out vectors."
+    "p: of the AUROC, permuted labels. - layer: difference to the raw probe of the same layer, p "
+    "with Holm's correction. d max: largest Cohen's d on training vectors, with its 95% range "
+    "under permuted labels; d held-out: of that same latent on held-out vectors."
 )
 
 
@@ -46,15 +46,12 @@ def _blocks(tables: Tables, width: int) -> Iterator[list[str]]:
     ]
     yield laid_out(_HEADER, rows, width=width)
     yield wrapped(_LEGEND, width=width)
-    verdicts = [
-        f"{name_of(sae_id)}: {one_line(verdict)}"
-        for sae_id, sae in tables.saes.items()
-        for verdict in sae.verdicts.values()
-    ]
-    if verdicts:
-        yield [line for verdict in verdicts for line in wrapped(verdict, width=width)]
+    verdicts = [verdict for sae in tables.saes.values() for verdict in sae.verdicts.values()]
+    over = sorted({verdict.partition(":")[0].partition(" ")[2] for verdict in verdicts})
+    if over:
+        yield [line for question in over for line in _counted(question, verdicts, width)]
     for steering in tables.steering:
-        head = f"Steering {name_of(steering.sae_id)} along latent {steering.latent}"
+        head = f"Steering along the direction that {name_of(steering.sae_id)} decodes"
         yield [
             *wrapped(head, width=width),
             *laid_out(
@@ -73,6 +70,13 @@ def _blocks(tables: Tables, width: int) -> Iterator[list[str]]:
         ]
 
 
+def _counted(question: str, verdicts: list[str], width: int) -> list[str]:
+    """How many SAEs are stable in one respect; the report says by which number."""
+    own = [verdict for verdict in verdicts if verdict.partition(":")[0].endswith(question)]
+    n_stable = sum(verdict.startswith("stable") for verdict in own)
+    return wrapped(f"{n_stable} of {len(own)} SAEs are stable {question}", width=width)
+
+
 def _probe_cells(metrics: Metrics) -> tuple[str, str, str]:
     accuracy = metrics.get("probe_balanced_accuracy")
     text = _number(metrics, "probe_balanced_accuracy", "{:.3f}")
@@ -80,8 +84,8 @@ def _probe_cells(metrics: Metrics) -> tuple[str, str, str]:
         text += f" +- {accuracy.spread:.3f}"
     return (
         text,
-        _p_value(metrics, "probe_balanced_accuracy"),
         _number(metrics, "probe_auroc", "{:.3f}"),
+        _p_value(metrics, "probe_auroc"),
     )
 
 

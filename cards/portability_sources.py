@@ -1,0 +1,48 @@
+"""Whether the numbers at other precisions are of the weights and settings of the card."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cards.table_sources import different_files, lacking
+from manifests.digests import json_sha256
+from manifests.load import LoadedManifest
+from validators.base_models.named_precisions import precision_label
+from validators.report import Portability
+from validators.training_record import TrainingRecord
+
+MADE_BY = "release portability MANIFEST"
+# The key of `Portability.inputs` for the settings, which lie in no file of their own.
+SETTINGS = "manifest:portability"
+NUMBERS = "the numbers at other precisions"
+
+
+def different_portability(
+    loaded: LoadedManifest, training: TrainingRecord, found: Portability | None
+) -> Iterator[str]:
+    """What the section was made of that is not what manifest and training record name.
+
+    Args:
+        loaded: the manifest.
+        training: the record of the weights.
+        found: a report's section; None, and there is nothing to differ.
+    """
+    if found is None:
+        return
+    manifest = loaded.manifest
+    yield from different_files(NUMBERS, training, found.inputs)
+    if found.inputs.get(SETTINGS) != json_sha256(manifest.portability.model_dump(mode="json")):
+        yield f"{NUMBERS} were made with other settings than the manifest's `portability` has"
+    own = precision_label(manifest.base_model.precision)
+    if found.trained_at != own:
+        yield f"{NUMBERS} are held against {found.trained_at}, the manifest's precision is {own}"
+    if found.trained_at not in found.precisions:
+        yield f"{NUMBERS} lack the precision {found.trained_at} that they are held against"
+    sae_ids = {spec.sae_id for spec in loaded.saes}
+    yield from lacking(NUMBERS, "the SAE", sae_ids, set(found.saes))
+    for sae_id, shifts in sorted(found.saes.items()):
+        for label in sorted(set(found.precisions) ^ set(shifts)):
+            yield f"{NUMBERS} have {label} for some SAEs or the base model, and not for all"
+            return
+    for sae_id in sorted(set(found.retrained) - sae_ids):
+        yield f"{NUMBERS} name the retrained SAE {sae_id}, which the manifest does not name"
