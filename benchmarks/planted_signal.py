@@ -29,6 +29,8 @@ from validators.metrics.paired_tests import compare_probes, holm
 N_LAYERS = 4
 GROUP_SIZE = 10
 LEVEL = 0.05
+# Standard deviation of what the vectors of a group share, beside 1 of each vector's own.
+OFFSET = 0.5
 
 
 @dataclass(frozen=True)
@@ -50,12 +52,15 @@ def synthetic(seed: int, *, d_in: int, per_class: int, d: float, one_label: bool
     planted = int(generator.integers(N_LAYERS))
     layers = []
     for layer in range(N_LAYERS):
-        offsets = 0.0 if one_label else 0.5 * generator.standard_normal((n // GROUP_SIZE, d_in))
+        size = 0.0 if one_label else OFFSET
+        offsets = size * generator.standard_normal((n // GROUP_SIZE, d_in))
         x = generator.standard_normal((n, d_in))
-        x += np.broadcast_to(offsets, (n // GROUP_SIZE, d_in))[groups]
+        x += offsets[groups]
         direction = generator.standard_normal(d_in)
         if layer == planted:
-            x += d * np.outer(y, direction / np.linalg.norm(direction))
+            # Within a class an activation varies by its own noise and by its group's offset.
+            length = d * np.sqrt(1 + size**2)
+            x += length * np.outer(y, direction / np.linalg.norm(direction))
         layers.append(x.astype(np.float32))
     return Data(layers, y, groups, planted)
 

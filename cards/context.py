@@ -12,6 +12,7 @@ from cards.architectures import ArchitectureFacts, kinds_of
 from cards.claims import HeldClaim, held_claims
 from cards.data_facts import DataFacts, data_facts
 from cards.escaping import Markdown
+from cards.figures.kinds import figures_of
 from cards.front_matter import front_matter
 from cards.limitations import Limitations, limitations
 from cards.loading_facts import LoadingFacts, loading_facts
@@ -53,6 +54,14 @@ class Contents:
 
 
 @dataclass(frozen=True)
+class FigureLink:
+    """Where a figure lies, and what it shows in words."""
+
+    path: Markdown
+    alt: str
+
+
+@dataclass(frozen=True)
 class Provenance:
     """By what the card can be traced back: hex SHA-256 digests and versions."""
 
@@ -64,7 +73,7 @@ class Provenance:
 
 @dataclass(frozen=True)
 class CardContext:
-    """Everything on a card."""
+    """Everything on a card; `figures` by kind, None where the report has no numbers for one."""
 
     front_matter: Markdown
     title: str
@@ -82,6 +91,7 @@ class CardContext:
     claims: tuple[HeldClaim, ...]
     loading: LoadingFacts
     limitations: Limitations
+    figures: dict[str, FigureLink | None]
     provenance: Provenance
 
 
@@ -112,6 +122,10 @@ def card_context(sources: Sources) -> CardContext:
         claims=held_claims(sources),
         loading=loading_facts(sources),
         limitations=limitations(sources),
+        figures={
+            name: None if figure is None else FigureLink(Markdown(figure.path_in_repo), figure.alt)
+            for name, figure in figures_of(sources).items()
+        },
         provenance=Provenance(
             tool_version=sources.tool_version,
             manifest_digest=sources.loaded.digest,

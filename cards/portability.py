@@ -1,4 +1,4 @@
-"""The card's section on other precisions of the base model; a report without it has no such part."""
+"""The card's section on other precisions of the base model, where the report has one."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class PortabilityFacts:
     verdicts: tuple[VerdictRow, ...]
     is_summary: bool
     reconstruction: PortabilityTable
-    labels: PortabilityTable | None
+    labels: PortabilityTable
     losses: PortabilityTable | None
     worst: PortabilityTable | None
     worst_sentences: tuple[tuple[str, str, str], ...]
@@ -129,10 +129,9 @@ def portability_facts(sources: Sources) -> PortabilityFacts | None:
     )
     is_summary = len(found.saes) * max(len(others), 1) > MAX_ROWS
     groups = [*_groups(sources)] if is_summary else _single(sources)
+    shown = others if is_summary else (found.trained_at, *others)
     subjects = [
-        subject
-        for name, sae_ids in groups
-        for subject in _subjects(found, name, sae_ids, (found.trained_at, *others))
+        subject for name, sae_ids in groups for subject in _subjects(found, name, sae_ids, shown)
     ]
     worst = _worst(found, others) if is_summary else ()
     manifest = sources.loaded.manifest
@@ -219,9 +218,7 @@ def _worst(found: Portability, labels: Sequence[str]) -> tuple[Subject, ...]:
 def _loaded(label: str, loaded: LoadedPrecision, *, is_own: bool) -> LoadedRow:
     def cell(metric: Metric) -> Markdown:
         whose = f"the base model at {label}"
-        return plain(
-            one_of(loaded.metrics, metric, whose=whose, made_by=MADE_BY), metric.written
-        )
+        return plain(one_of(loaded.metrics, metric, whose=whose, made_by=MADE_BY), metric.written)
 
     return LoadedRow(
         precision=label,

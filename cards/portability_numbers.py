@@ -31,9 +31,7 @@ class Column:
 
 
 RECONSTRUCTION = (
-    Column(
-        "residual", Metric("residual_error_about_mean", "held_out", numbers.share), plain, True
-    ),
+    Column("residual", Metric("residual_error_about_mean", "held_out", numbers.share), plain, True),
     Column("EV", Metric("explained_variance", "held_out", numbers.explained_variance)),
     Column(
         "EV drop",
@@ -50,7 +48,7 @@ RECONSTRUCTION = (
 )
 LABELS = (
     Column("d max", Metric("d_max", "held_out", numbers.effect_size)),
-    Column("d of own best", Metric("d_of_own_best", "held_out", numbers.effect_size)),
+    Column("d, same latent", Metric("d_of_own_best", "held_out", numbers.effect_size)),
     Column("probe, own", Metric("probe_own", "held_out", numbers.fraction)),
     Column("probe", Metric("probe_transferred", "held_out", numbers.fraction)),
 )
@@ -99,11 +97,7 @@ def table_of(columns: Sequence[Column], subjects: Sequence[Subject]) -> Portabil
     Raises:
         MissingMetric: an SAE lacks a number that another one has, or has it of another split.
     """
-    ran = [
-        each
-        for subject in subjects
-        if (each := _ran(subject)) is not None
-    ]
+    ran = [each for subject in subjects if (each := _ran(subject)) is not None]
     asked = [
         column
         for column in columns

@@ -40,9 +40,8 @@ def different_portability(
         yield f"{NUMBERS} lack the precision {found.trained_at} that they are held against"
     sae_ids = {spec.sae_id for spec in loaded.saes}
     yield from lacking(NUMBERS, "the SAE", sae_ids, set(found.saes))
-    for sae_id, shifts in sorted(found.saes.items()):
-        for label in sorted(set(found.precisions) ^ set(shifts)):
-            yield f"{NUMBERS} have {label} for some SAEs or the base model, and not for all"
-            return
+    unlike = [set(found.precisions) ^ set(shifts) for shifts in found.saes.values()]
+    for label in sorted(set[str]().union(*unlike)):
+        yield f"{NUMBERS} are there for the precision {label} in part only"
     for sae_id in sorted(set(found.retrained) - sae_ids):
         yield f"{NUMBERS} name the retrained SAE {sae_id}, which the manifest does not name"

@@ -60,7 +60,9 @@ def verdicts_of(shifts: Sequence[Shift]) -> Markdown:
         return verdict_cell(shifts[0].verdict)
     found = _count(shifts)
     return Markdown(
-        ", ".join(f"{n} {markdown_text(name)}" for name, n in zip(VERDICTS, found, strict=True) if n)
+        ", ".join(
+            f"{markdown_text(name)}: {n}" for name, n in zip(VERDICTS, found, strict=True) if n
+        )
     )
 
 

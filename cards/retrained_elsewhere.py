@@ -37,9 +37,7 @@ class TrainTest:
     is_summary: bool
 
 
-def train_test(
-    retrained: dict[str, tuple[TrainedAt, ...]], *, max_rows: int
-) -> TrainTest | None:
+def train_test(retrained: dict[str, tuple[TrainedAt, ...]], *, max_rows: int) -> TrainTest | None:
     """One row for each SAE and precision; beyond `max_rows` one for each precision alone.
 
     Returns:

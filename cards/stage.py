@@ -1,6 +1,7 @@
-"""The stage `render`: what a build measured -> README.md, root index, manifest.json, card.json.
+"""The stage `render`: what a build measured -> README.md, root index, manifest, card, figures.
 
-`rendered_files` is pure: equal sources give equal bytes on every machine.
+`rendered_files` is pure: equal sources give equal bytes on every machine. Figures stand apart:
+which there are follows from the sources, their bytes from the library that drew them as well.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from cards.context import card_context
+from cards.figures.figure import Figure
+from cards.figures.files import digests_of, existing, figure_files, stale_figures
+from cards.figures.kinds import figures_of
 from cards.root_index import root_index
 from cards.sources import Sources, read_sources
 from cards.templating import render_template
@@ -28,10 +32,14 @@ TEMPLATE = "multi_sae.md.j2"
 
 @dataclass(frozen=True)
 class Rendered:
-    """The files of a card, README.md before the others: those written, and those right already."""
+    """The files of a card, README.md before the others: those written, and those right already.
+
+    `deleted` are files of figures that the report has no numbers for.
+    """
 
     written: tuple[Path, ...]
     unchanged: tuple[Path, ...]
+    deleted: tuple[Path, ...] = ()
 
 
 def render(loaded: LoadedManifest, build: BuildFolder, *, progress: Progress) -> Rendered:
@@ -43,13 +51,22 @@ def render(loaded: LoadedManifest, build: BuildFolder, *, progress: Progress) ->
         MissingMetric: the report lacks a number that the card prints.
         ClaimNotHeld: the report does not bear out a claim of the manifest.
         TemplateProblem: a template names what is not there.
+        MissingExtra: a figure must be drawn, and matplotlib is not installed; nothing is written.
     """
-    files = rendered_files(read_sources(loaded, build))
-    written, unchanged = [], []
+    sources = read_sources(loaded, build)
+    files: dict[str, bytes | None] = {
+        **rendered_files(sources),
+        **figure_files(_figures(sources), build.repository),
+    }
+    written, unchanged, deleted = [], [], []
     with progress.task("Rendering the card", total=len(files)) as task:
         for path_in_repo, content in files.items():
             path = build.repository / path_in_repo
-            if path.is_file() and path.read_bytes() == content:
+            if content is None:
+                path.unlink(missing_ok=True)
+                deleted.append(path)
+                progress.note(f"{path_in_repo} deleted")
+            elif path.is_file() and path.read_bytes() == content:
                 unchanged.append(path)
                 progress.note(f"{path_in_repo} is up to date")
             else:
@@ -57,29 +74,36 @@ def render(loaded: LoadedManifest, build: BuildFolder, *, progress: Progress) ->
                 written.append(path)
                 progress.note(f"{path_in_repo} written")
             task.advance()
-    return Rendered(tuple(written), tuple(unchanged))
+    return Rendered(tuple(written), tuple(unchanged), tuple(deleted))
 
 
 def stale_files(loaded: LoadedManifest, build: BuildFolder) -> dict[str, str]:
     """The rendered files of a build that differ from what `render` would write now.
 
     Returns:
-        path_in_repo -> unified diff from what lies there to what would be rendered.
+        path_in_repo -> unified diff from what lies there to what would be rendered; for a figure,
+        why it would be drawn again or deleted. No figure is drawn for this.
 
     Raises:
         ReleaseError: as `render`.
     """
     stale = {}
-    for path_in_repo, content in rendered_files(read_sources(loaded, build)).items():
+    sources = read_sources(loaded, build)
+    for path_in_repo, content in rendered_files(sources).items():
         path = build.repository / path_in_repo
         on_disk = path.read_bytes() if path.is_file() else b""
         if on_disk != content:
             stale[path_in_repo] = _diff(path_in_repo, on_disk, content)
+    for path_in_repo, reason in stale_figures(_figures(sources), build.repository).items():
+        stale[path_in_repo] = f"{path_in_repo}: {reason}\n"
     return stale
 
 
 def rendered_files(sources: Sources) -> dict[str, bytes]:
-    """All files of a card by path_in_repo; `card.json` comes last and has the others' SHA-256."""
+    """All files of a card but its figures, by path_in_repo.
+
+    `card.json` comes last; it has the others' SHA-256, and the digests of what the figures show.
+    """
     manifest = sources.loaded.manifest
     files = {
         README: render_template(TEMPLATE, card_context(sources)).encode("utf-8"),
@@ -95,9 +119,14 @@ def rendered_files(sources: Sources) -> dict[str, bytes]:
             "training_digest": sources.training_digest,
             "template": TEMPLATE,
             "files": {path: bytes_sha256(content) for path, content in files.items()},
+            "figures": digests_of(_figures(sources)),
         }
     )
     return files
+
+
+def _figures(sources: Sources) -> tuple[Figure, ...]:
+    return existing(figures_of(sources))
 
 
 def _json(value: Any, *, sort_keys: bool = False) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     Field,
@@ -13,10 +13,11 @@ from pydantic import (
     model_validator,
 )
 
-from manifests.data import Label
 from manifests.fields import Fraction, Strict, Text
 
 _SMALLEST_NULL = 99
+# The labels that a rule decides on; `ambiguous` is that it did not.
+DecisiveLabel = Literal["deceptive", "honest"]
 
 
 class Steering(Strict):
@@ -64,10 +65,10 @@ class Stability(Strict):
 class Measure(Strict):
     """Settings of the tables; the defaults suit a few hundred labelled completions and more."""
 
-    positive: Label = Field(
+    positive: DecisiveLabel = Field(
         "deceptive", description="The label that probes detect; a positive d means more of it."
     )
-    negative: Label = Field("honest", description="The label that it is told apart from.")
+    negative: DecisiveLabel = Field("honest", description="The label that it is told apart from.")
     folds: Annotated[int, Field(ge=2, le=20)] = 5
     permutations: Annotated[int, Field(ge=_SMALLEST_NULL)] = Field(
         1000, description="Permuted labels in each null distribution."

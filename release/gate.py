@@ -9,7 +9,7 @@ from manifests.build_folder import SAE_CONFIG, SAE_WEIGHTS, BuildFolder
 from manifests.errors import ReleaseError
 from manifests.load import LoadedManifest
 from release.release_files import ReleaseFile
-from validators.portability.requirements import unmet_requirements
+from validators.portability.requirements import out_of_date, unmet_requirements
 from validators.report import Report, Tier, read_report
 
 
@@ -36,11 +36,15 @@ def require_ready(
     report = read_report(build.report_json)
     failures = [*_stale_report(loaded, report, files), *_failures(report)]
     failures += [f"{name} is not what rendering gives now" for name in stale_files(loaded, build)]
-    failures += [
-        f"portability: {reason}"
-        for reason in unmet_requirements(loaded.manifest, report.portability)
-    ]
     gaps = _gaps(report)
+    for unmet in unmet_requirements(loaded.manifest, report.portability):
+        (failures if unmet.was_measured else gaps).append(f"portability: {unmet.sentence}")
+    if report.portability is not None:
+        sha256 = {path: file.sha256 for path, file in files.items()}
+        failures += [
+            f"portability: {reason}; measure it again with release portability"
+            for reason in out_of_date(loaded, report.portability, sha256)
+        ]
     if not failures and not gaps:
         return
     error_type = NotReady if failures else NotChecked

@@ -10,9 +10,12 @@ from manifests.base_model import Precision
 from manifests.build_folder import BuildFolder
 from manifests.load import LoadedManifest
 from manifests.progress import Progress
-from validators.base_models.named_precisions import named_precisions
+from validators.base_models.named_precisions import (
+    named_precisions,
+    precision_label,
+    why_unavailable,
+)
 from validators.options import ValidateOptions
-from validators.portability.precision_run import quiet_bitsandbytes
 from validators.portability.stage import measure_portability
 from validators.report import Report
 
@@ -23,6 +26,7 @@ def portability_of_release(
     *,
     precisions: Sequence[str] = (),
     base_model: str | None = None,
+    device: str = "cpu",
     only: tuple[str, ...] = (),
     retrain_check: bool = False,
     progress: Progress,
@@ -34,23 +38,30 @@ def portability_of_release(
         build: where its SAEs lie; those of other precisions lie under `work/precisions/`.
         precisions: names; none: those of the manifest.
         base_model: a folder or Hub id in place of the manifest's base model.
+        device: `cpu`, `cuda` or `cuda:N`, for the base model and for training.
         only: globs over SAE ids; with any, report.json is left as it is.
-        retrain_check: train every SAE again at each precision, and test it at all.
+        retrain_check: train every SAE again at each precision that can be run, its own included,
+            and test it at all; what was published stays as it is.
         progress: told how far it is.
 
     Raises:
         ReleaseError: as `retrain` and `measure_portability`.
     """
+    from retrain.planning.devices import chosen_device
+
+    chosen = chosen_device(device, loaded.manifest.hardware.target)
     retrained: dict[str, Path] = {}
     if retrain_check:
         own = loaded.manifest.base_model.precision
         names = precisions or loaded.manifest.portability.precisions
-        for named in named_precisions(names, trained_at=own):
-            if named.precision is not None:
+        for named in named_precisions((precision_label(own), *names), trained_at=own):
+            if named.precision is not None and why_unavailable(named, chosen.name) is None:
                 folder = build.with_precision(named.label)
-                _train_at(loaded, folder, named.precision, base_model, only, progress)
+                _train_at(loaded, folder, named.precision, base_model, chosen.name, only, progress)
                 retrained[named.label] = folder.repository
-    options = ValidateOptions(base_model=base_model, only=only, keep_vectors=build.vectors)
+    options = ValidateOptions(
+        base_model=base_model, device=chosen.name, only=only, keep_vectors=build.vectors
+    )
     return measure_portability(
         loaded,
         build,
@@ -66,6 +77,7 @@ def _train_at(
     build: BuildFolder,
     precision: Precision,
     base_model: str | None,
+    device: str,
     only: tuple[str, ...],
     progress: Progress,
 ) -> None:
@@ -76,6 +88,5 @@ def _train_at(
     manifest = loaded.manifest.model_copy(update={"base_model": spec})
     there = dataclasses.replace(loaded, manifest=manifest)
     progress.note(f"portability: SAEs trained in {precision.weights}")
-    with quiet_bitsandbytes():
-        for glob in only or ("*",):
-            retrain(there, build, progress=progress, base_model=base_model, only=glob)
+    for glob in only or ("*",):
+        retrain(there, build, progress=progress, device=device, base_model=base_model, only=glob)

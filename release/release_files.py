@@ -7,6 +7,7 @@ else in the folder stops a push, since nobody checked it.
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ DOCUMENTS = (
     "report.json",
     "training.json",
 )
-FIGURES = "figures/"
+FIGURE_INDEX = "figures/figures.json"
 
 
 class IncompleteRelease(ReleaseError):
@@ -52,22 +53,19 @@ def release_files(loaded: LoadedManifest, build: BuildFolder) -> dict[str, Relea
     expected = set(DOCUMENTS)
     for spec in loaded.saes:
         expected |= {f"{spec.sae_id}/{SAE_CONFIG}", f"{spec.sae_id}/{SAE_WEIGHTS}"}
+    expected |= _figures(build)
     present = {
         path.relative_to(build.repository).as_posix(): path
         for path in sorted(build.repository.rglob("*"))
         if path.is_symlink() or path.is_file()
     }
     missing = sorted(expected - set(present))
-    foreign = [
-        name
-        for name, path in present.items()
-        if path.is_symlink() or (name not in expected and not name.startswith(FIGURES))
-    ]
+    foreign = [name for name, path in present.items() if path.is_symlink() or name not in expected]
     if missing:
         raise IncompleteRelease(
             f"{len(missing)} files are missing: {_some(missing)}",
             where=str(build.repository),
-            expected="two files for each SAE, and the documents",
+            expected="two files for each SAE, the documents, and the figures of card.json",
             next_step=f"release run {loaded.path}",
         )
     if foreign:
@@ -78,6 +76,27 @@ def release_files(loaded: LoadedManifest, build: BuildFolder) -> dict[str, Relea
             next_step="move them out of the folder",
         )
     return {name: describe_file(name, path) for name, path in sorted(present.items())}
+
+
+def _figures(build: BuildFolder) -> set[str]:
+    """The figures that card.json names, and their index; none where there is no card.
+
+    Raises:
+        IncompleteRelease: card.json is damaged.
+    """
+    if not build.card_json.is_file():
+        return set()
+    try:
+        card = json.loads(build.card_json.read_bytes())
+        names = {str(name) for name in card.get("figures", {})}
+    except (ValueError, AttributeError, TypeError) as error:
+        raise IncompleteRelease(
+            "is damaged, so that nothing says which figures belong to the release",
+            where=str(build.card_json),
+            expected="what `release render` writes",
+            next_step="release render MANIFEST",
+        ) from error
+    return names | {FIGURE_INDEX} if names else set()
 
 
 def describe_file(name: str, path: Path) -> ReleaseFile:

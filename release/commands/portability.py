@@ -8,6 +8,9 @@ import typer
 
 from release.options import DEFAULT_BUILD, BaseModelOption, BuildOption, ManifestArgument
 
+# As of `release validate` where something required was not checked.
+EXIT_NOT_MEASURED = 3
+
 
 def portability(
     manifest: ManifestArgument,
@@ -22,6 +25,14 @@ def portability(
         ),
     ] = None,
     base_model: BaseModelOption = None,
+    device: Annotated[
+        str,
+        typer.Option(
+            "--device",
+            metavar="cpu|cuda|cuda:N",
+            help="Where the base model is run, and with --retrain-check where SAEs are trained.",
+        ),
+    ] = "cpu",
     only: Annotated[
         list[str] | None,
         typer.Option(
@@ -59,6 +70,7 @@ def portability(
         BuildFolder(build / loaded.name),
         precisions=names,
         base_model=base_model,
+        device=device,
         only=tuple(only or ()),
         retrain_check=retrain_check,
         progress=TerminalProgress(),
@@ -66,6 +78,10 @@ def portability(
     assert report.portability is not None
     show(portability_text(report.portability, width=terminal_width()))
     unmet = unmet_requirements(loaded.manifest, report.portability)
-    for line in unmet:
-        show(line)
-    return 1 if unmet else 0
+    for one in unmet:
+        show(f"Not met: {one.sentence}")
+    if only:
+        show("Of --only these SAEs; report.json is as it was.")
+    if any(one.was_measured for one in unmet):
+        return 1
+    return EXIT_NOT_MEASURED if unmet else 0

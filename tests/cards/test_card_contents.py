@@ -203,7 +203,7 @@ def limitation_titles(text: str) -> list[str]:
 def test_limitations_follow_from_the_numbers(release, outcome) -> None:
     always = ["Tiny model.", "Labels.", "Held-out completions.", "One run each."]
     # d_sae 32 > 30 training vectors of deceptive_only; five SAEs are below PCA.
-    derived = ["Few vectors.", "Below the baseline.", "Base model revision."]
+    derived = ["Few vectors.", "Below the baseline.", "One precision.", "Base model revision."]
     assert limitation_titles(readme(release)) == always + derived
     worse = release.with_metric("tiny_topk_L1_mixed", "dead_fraction", value=0.5).with_outcomes(
         outcome("W203", "warned", subject="tiny_topk_L1_mixed", found="dense"),
@@ -214,7 +214,8 @@ def test_limitations_follow_from_the_numbers(release, outcome) -> None:
     text = readme(worse)
     assert limitation_titles(text) == [
         *always,
-        *("Few vectors.", "Below the baseline.", "Dead latents.", "Base model revision."),
+        *("Few vectors.", "Below the baseline.", "Dead latents.", "One precision."),
+        "Base model revision.",
         *("Check F101 failed", "Check W203 warned"),
     ]
     assert "30 for `deceptive_only`." in text

@@ -147,10 +147,10 @@ def test_the_decoder_of_gated_auxiliary_loss_stands_with_its_recipe(
 def test_the_command_tells_written_files_from_unchanged_ones(release, capsys) -> None:
     build = release.build.root.parent
     assert render_command(release.loaded.path, build) == 0
-    assert "4 files written, 0 unchanged, in " in capsys.readouterr().out
+    assert "7 files written, 0 unchanged, in " in capsys.readouterr().out
     assert render_command(release.loaded.path, build) == 0
-    assert "0 files written, 4 unchanged, in " in capsys.readouterr().out
+    assert "0 files written, 7 unchanged, in " in capsys.readouterr().out
     readme_path = release.build.repository / "README.md"
     readme_path.write_bytes(b"edited\n")
     assert render_command(release.loaded.path, build) == 0
-    assert "1 file written, 3 unchanged, in " in capsys.readouterr().out
+    assert "1 file written, 6 unchanged, in " in capsys.readouterr().out

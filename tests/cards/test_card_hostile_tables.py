@@ -12,6 +12,8 @@ from cards.stage import rendered_files
 
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 SAE = "tiny_topk_L1_mixed"
+# What the release has numbers for.
+FIGURES = {f"figures/{name}.svg" for name in ("sparsity", "thresholds", "probe_profile")}
 ATTACKS = [
     "x | y\n\n---\n```\n<script>alert(1)</script> [a](javascript:b) **c** <!-- d",
     "# a heading",
@@ -97,7 +99,8 @@ def test_text_in_tables_changes_no_block_and_no_mark(release, attack: str) -> No
     assert shape(attacked) == shape(harmless)
     assert marks(attacked) == marks(harmless)
     html = PARSER.render(attacked.split("\n---\n", 1)[1])
-    assert "<script" not in html and "<img" not in html and "<details" not in html
+    assert "<script" not in html and "<details" not in html
+    assert set(re.findall(r'<img src="([^"]*)"', html)) == FIGURES
     assert not set("\u202e\x00\x1b") & set(attacked)
 
 

@@ -6,15 +6,19 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from manifests.build_folder import SAE_WEIGHTS, BuildFolder
 from manifests.load import LoadedManifest
 from manifests.measure import Measure
 from manifests.progress import Silent
+from validators.measuring.labelled import OwnerMeans, labelled
 from validators.measuring.stage import MeasuredBuild, measure_build
+from validators.metrics.undefined import UndefinedMetric
 from validators.options import ValidateOptions
 from validators.report import Report, Tables, read_report
 
@@ -178,8 +182,40 @@ def test_the_report_stays_readable_and_names_no_machine(whole: BuildFolder) -> N
     assert Report.model_validate(json.loads(text)).tables is not None
 
 
-def test_labels_of_one_kind_are_refused(good_release: Any, build: BuildFolder) -> None:
-    from validators.metrics.undefined import UndefinedMetric
+class OneVectorEach:
+    """Evidence of completions that all lie at one place, one vector each."""
 
+    def __init__(self, labels: list[str], vectors: list[float]) -> None:
+        rows = [SimpleNamespace(id=str(i), label=x, scenario="s") for i, x in enumerate(labels)]
+        self.judged = SimpleNamespace(train=rows[:-1], held_out=rows[-1:])
+        self._vectors = np.array(vectors, dtype=np.float32)[:, None]
+
+    def place_of(self, _: Any) -> str:
+        return "place"
+
+    def vectors_of(self, _: Any, rows: list[Any]) -> tuple[Any, Any]:
+        indices = [int(row.id) for row in rows]
+        return self._vectors[indices], np.arange(len(rows))
+
+
+def test_labels_of_one_kind_are_refused() -> None:
+    evidence = OneVectorEach(["deceptive", "deceptive", "ambiguous"], [1, 1, 1])
     with pytest.raises(UndefinedMetric, match="deceptive only"):
-        measured(good_release, build, negative="ambiguous")
+        labelled(evidence, (object(),), Measure.model_validate({}))
+
+
+def test_a_completion_of_outlying_norm_is_left_out_and_ambiguous_ones_are_not_asked() -> None:
+    labels = ["deceptive", "honest", "deceptive", "ambiguous", "honest"]
+    rows = labelled(
+        OneVectorEach(labels, [1, 1, 100, 1, 1]), (object(),), Measure.model_validate({})
+    )
+    assert [row.id for row in rows.rows] == ["0", "1", "4"]
+    assert rows.y.tolist() == [True, False, False]
+    assert rows.is_held_out.tolist() == [False, False, True]
+
+
+def test_means_over_the_vectors_of_each_completion() -> None:
+    means = OwnerMeans(np.array([0, 0, 1]), 2)
+    means.add(np.array([[1.0], [3.0]], dtype=np.float32))
+    means.add(np.array([[5.0]], dtype=np.float32))
+    assert means.means().tolist() == [[2.0], [5.0]]

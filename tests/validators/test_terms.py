@@ -12,18 +12,19 @@ from typing import Any, cast
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pydantic import BaseModel
 from random_saes import D_IN, D_SAE, random_sae
 
-from manifests.base_model import Precision
 from manifests.load import load_manifest
+from manifests.matrix import sae_specs
 from manifests.measure import Measure
-from manifests.portability import PortabilityLimits
-from validators import evaluation, loss_measurements
+from validators import evaluation, loss_measurements, report
 from validators.base_models.effective_bits import EffectiveBits, Stored
 from validators.base_models.named_precisions import named_precision
 from validators.evidence.claimed_data import Part
 from validators.measuring.comparisons import compared
 from validators.measuring.contrasts import Judged, contrasts
+from validators.measuring.kept_results import KeptResults
 from validators.measuring.labelled import Labelled
 from validators.measuring.layers import MeasuredLayer
 from validators.measuring.probing import probe_measurements, probed, unprobed
@@ -33,14 +34,15 @@ from validators.measuring.settings import Settings
 from validators.metrics.paired_differences import per_vector
 from validators.metrics.undefined import UndefinedMetric
 from validators.places.place import Place
+from validators.portability.comparing import shifts_of
 from validators.portability.precision_run import PrecisionRun
-from validators.portability.shifts import Chosen, ShiftMeter
 from validators.portability.stage import _loaded
 from validators.portability.trained_elsewhere import _cell
-from validators.report import Feature, Measurement, SaeTables, SteeringPoint, SteeringTable
+from validators.report import Measurement, SaeTables
 from validators.subjects import SaeSubject
 
 ROOT = Path(__file__).resolve().parents[2]
+DEMO = ROOT / "manifests" / "demo-smollm2-135m-instruct.yaml"
 TERMS = ROOT / "docs" / "terms.md"
 N = 40
 FEW = {"permutations": 99, "stability": {"splits": 2, "top": 3}}
@@ -62,7 +64,7 @@ def validated() -> set[str]:
 
 @pytest.fixture(scope="module")
 def settings() -> Settings:
-    manifest = load_manifest(ROOT / "manifests" / "demo-smollm2-135m-instruct.yaml").manifest
+    manifest = load_manifest(DEMO).manifest
     changed = manifest.model_copy(update={"measure": Measure.model_validate(FEW)})
     return Settings(changed, base_digest="", inputs={})
 
@@ -95,8 +97,6 @@ def of_one_sae(values: NDArray[np.float32], rows: Labelled, settings: Settings) 
 
 def of_comparisons(rows: Labelled, settings: Settings) -> tuple[set[str], set[str]]:
     """Names of an SAE's differences to raw probes, and of those to another SAE."""
-    from manifests.matrix import sae_specs
-
     first, second = sae_specs(settings.manifest)[:2]
     probe = probed(latents(), rows, settings)
     run = per_vector(vectors(), vectors(1), latents())
@@ -114,52 +114,44 @@ def of_comparisons(rows: Labelled, settings: Settings) -> tuple[set[str], set[st
 
 
 def of_fields() -> set[str]:
-    """Numbers that have a place of their own in latents' examples and in steering."""
-    models = (Feature, SteeringPoint, SteeringTable)
+    """Numbers of a report that have a key of their own: of the peak, of latents, of steering."""
+    models = [one for _, one in inspect.getmembers(report, inspect.isclass)]
     return {
         name
         for model in models
+        if issubclass(model, BaseModel)
         for name, field in model.model_fields.items()
-        if field.annotation is Measurement
+        if field.annotation in (Measurement, Measurement | None)
     }
-
-
-def of_shifts(rows: Labelled) -> set[str]:
-    """Names in the section `portability`, by SAE and precision."""
-    loss = {
-        name: Measurement(value=None, n=0, reason="no base model")
-        for name in loss_measurements.UNITS
-    }
-    chosen, moved = (Chosen(x, rows.groups, np.arange(N), rows.y) for x in (vectors(), vectors(1)))
-    limits = PortabilityLimits.model_validate({})
-    meter = ShiftMeter(random_subject(), chosen, chosen, limits)
-    return set(meter.at("nf4:fp32", moved, loss, is_own=False).metrics)
-
-
-def of_loaded_models() -> set[str]:
-    """Names in the section `portability`, by precision."""
-    stored = Stored(
-        "fp32 linear", False, n_parameters=6, weight_bytes=24, scale_bytes=0, constant_bytes=0
-    )
-    run = PrecisionRun(
-        label="fp32",
-        held_out=Part({Place("layer"): vectors()}, np.zeros(N, np.int64), np.zeros(N, np.int64)),
-        train=None,
-        size=EffectiveBits((stored,), buffer_bytes=0),
-        losses={},
-        base_digest="",
-        base_source="",
-        own_columns={},
-    )
-    fp32 = Precision.model_validate({"weights": "fp32", "compute": "fp32"})
-    return set(_loaded(named_precision("fp32", trained_at=fp32), run, None).metrics)
 
 
 def random_subject() -> SaeSubject:
-    """What the numbers need of an SAE: SAELens' own, with random weights."""
-    manual = SimpleNamespace(decodes_latents_alone=True)
-    subject: Any = SimpleNamespace(saelens=random_sae("topk"), manual=manual)
+    """What the numbers need of an SAE: SAELens' own with random weights, and a manifest."""
+    manifest = load_manifest(DEMO).manifest
+    subject: Any = SimpleNamespace(
+        sae_id="any",
+        saelens=random_sae("topk"),
+        manual=SimpleNamespace(decodes_latents_alone=True),
+        claim=SimpleNamespace(manifest=manifest),
+        claimed=SimpleNamespace(condition=next(iter(manifest.data.conditions))),
+    )
     return cast(SaeSubject, subject)
+
+
+def run_of_random_vectors(label: str, seed: int) -> PrecisionRun:
+    """As if a base model of one place had been run at a precision."""
+    place = Place("layer")
+    stored = Stored(f"{label} linear", False, 6, weight_bytes=24, scale_bytes=0, constant_bytes=0)
+    return PrecisionRun(
+        label=label,
+        held_out=Part({place: vectors(seed)}, np.arange(N) // 4, np.zeros(N, np.int64)),
+        train=None,
+        size=EffectiveBits((stored,), buffer_bytes=0),
+        losses={"any": dict.fromkeys(loss_measurements.UNITS, Measurement(value=0, n=N))},
+        base_digest="",
+        base_source="",
+        own_columns={"any": lambda part: part.vectors[place]},
+    )
 
 
 def tables(rows: Labelled, settings: Settings) -> set[str]:
@@ -168,9 +160,15 @@ def tables(rows: Labelled, settings: Settings) -> set[str]:
     return {*probe, *of_one_sae(latents(), rows, settings), *of_raw, *of_pairs, *of_fields()}
 
 
-def portability(rows: Labelled) -> set[str]:
-    retrained = _cell(random_subject(), vectors(), vectors(1))
-    return {*of_shifts(rows), *of_loaded_models(), *retrained}
+def portability() -> set[str]:
+    """Names in the section `portability`: by precision, by SAE and precision, and trained again."""
+    sae, labels = random_subject(), ("fp32", "fp16")
+    runs = {label: run_of_random_vectors(label, seed) for seed, label in enumerate(labels)}
+    moved = shifts_of(sae, runs, "fp32", inputs={}, kept=KeptResults(None))["fp16"]
+    own = load_manifest(DEMO).manifest.base_model.precision
+    loaded = _loaded(named_precision("fp32", trained_at=own), runs["fp32"], None)
+    retrained = _cell(sae, vectors(), vectors(1), np.arange(N) // 4)
+    return {*moved.metrics, *loaded.metrics, *retrained}
 
 
 def test_every_metric_has_one_definition_and_every_definition_a_metric(
@@ -178,7 +176,7 @@ def test_every_metric_has_one_definition_and_every_definition_a_metric(
 ) -> None:
     written = Counter(headings())
     assert [name for name, count in written.items() if count > 1] == []
-    assert validated() | tables(rows, settings) | portability(rows) == set(written)
+    assert validated() | tables(rows, settings) | portability() == set(written)
     assert len(validated()) == 22
 
 
@@ -187,8 +185,8 @@ def test_the_names_of_all_tables_were_asked_for(rows: Labelled, settings: Settin
     assert {"probe_chance", "beats_peak", "d_over_1", "seeds_mmcs", "stability_splits"} <= tables(
         rows, settings
     )
-    assert {"trend", "d_held_out", "positive_rate"} <= of_fields()
-    assert {"weights_bytes", "jaccard", "probe_transferred", "kl"} <= portability(rows)
+    assert {"peak", "trend", "d_held_out", "positive_rate"} <= of_fields()
+    assert {"weights_bytes", "jaccard", "probe_transferred", "kl"} <= portability()
 
 
 def test_what_two_saes_are_compared_in_is_what_validation_measures(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -149,12 +150,15 @@ class ModelLossMeter:
             reconstruct: [positions, d_in] activations to what takes their place.
 
         Raises:
-            UndefinedMetric: there are no tokens, or the replaced activations are never used.
+            UndefinedMetric: there are no tokens, the replaced activations are never used, or a
+                loss is not finite, as where activations overflow.
         """
         import torch
 
         if not self._contexts or self.n_tokens == 0:
             raise UndefinedMetric("there are no tokens to predict")
+        if not math.isfinite(self._sums_clean()):
+            raise UndefinedMetric("the base model's own loss is not finite")
         self._read(place)
 
         def by_sae(x: Tensor) -> Tensor:
@@ -162,6 +166,8 @@ class ModelLossMeter:
 
         ablated = self._ablated_at(place)
         ce_sae, kl_sae = self._sums(place, by_sae)
+        if not math.isfinite(ce_sae + kl_sae):
+            raise UndefinedMetric("the base model's loss with the SAE in it is not finite")
         return ModelLoss(
             n_tokens=self.n_tokens,
             ce_clean=self._sums_clean(),

@@ -25,7 +25,8 @@ class SplicedPass:
     """Replaces what one place gives, while it is entered.
 
     Where the place is the output of a block, the blocks before it hand on what they get without
-    computing anything, since nothing of it is used: only the rest of the model runs.
+    computing anything, since nothing of it is used: only the rest of the model runs. All blocks run
+    where later ones take keys and values from earlier ones, as in Gemma 3n and Gemma 4.
     """
 
     def __init__(self, base: BaseModel, place: Place, *, skips_blocks: bool = True) -> None:
@@ -100,6 +101,9 @@ class SplicedPass:
 
     def _blocks_before(self) -> list[Any]:
         """The blocks whose work is thrown away, if the place is a block's output."""
+        config = self._base.model.config.get_text_config()
+        if getattr(config, "num_kv_shared_layers", 0):
+            return []
         parent, _, index = self._place.module.rpartition(".")
         if parent not in block_lists(self._base.model) or not index.isdigit():
             return []

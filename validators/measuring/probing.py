@@ -40,7 +40,11 @@ def probe_measurements(probe: Probe) -> dict[str, Measurement]:
     """The probe's part of a table."""
     return {
         "probe_balanced_accuracy": Measurement(
-            value=probe.balanced_accuracy, n=probe.n, spread=probe.spread
+            value=probe.balanced_accuracy,
+            n=probe.n,
+            spread=probe.spread,
+            # The one of the two that was tested has it.
+            p_value=probe.p_value if probe.auroc is None else None,
         ),
         "probe_auroc": Measurement(
             value=probe.auroc,

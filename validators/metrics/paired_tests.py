@@ -70,7 +70,7 @@ def compare_probes(
         UndefinedMetric: the probes are of other vectors, one class only, or too few vectors.
 
     Source: Good 2005, "Permutation, Parametric and Bootstrap Tests of Hypotheses", section 3.1;
-    the interval: `validators.metrics.bootstrap`; docs/terms.md#probe_difference.
+    the interval: `validators.metrics.bootstrap`; docs/terms.md.
     """
     y = np.asarray(y, dtype=bool)
     if not len(first.predictions) == len(second.predictions) == len(y):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import json
-import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from manifests.base_model import Precision
+import numpy as np
+
 from manifests.progress import Progress
+from manifests.tool_version import tool_version
 from validators.base_models.effective_bits import EffectiveBits, effective_bits
 from validators.base_models.named_precisions import NamedPrecision
 from validators.claim import Claim
@@ -22,12 +23,27 @@ from validators.evidence.completions import CompletionEvidence
 from validators.evidence.evidence import NoEvidence
 from validators.measuring.kept_results import KeptResults, Result
 from validators.options import ValidateOptions
+from validators.places.place import Place
 from validators.reading.repository import Repository
 from validators.report import Digests, Measurement
 from validators.subjects import RepositorySubject, SaeSubject
 
-# Tells of every single product in int8 that its inputs are cast to fp16.
-_CHATTY = "bitsandbytes"
+
+@dataclass(frozen=True)
+class MeasuredFiles:
+    """SHA-256 by path of what the numbers are about.
+
+    Attributes:
+        data: of the manifest's data.
+        saes: by SAE, of its config and weights.
+    """
+
+    data: Digests
+    saes: Mapping[str, Digests]
+
+    def of(self, sae_id: str) -> Digests:
+        """Those of one SAE and of the data."""
+        return self.data | self.saes[sae_id]
 
 
 @dataclass(frozen=True)
@@ -67,7 +83,7 @@ def run_at(
     claim: Claim,
     *,
     options: ValidateOptions,
-    inputs: Digests,
+    files: MeasuredFiles,
     kept: KeptResults,
     is_reference: bool,
     progress: Progress,
@@ -78,19 +94,41 @@ def run_at(
         named: the precision, which this device can run.
         repository: the SAEs.
         claim: whose base model and data are read.
-        options: as of a validation; its `keep_vectors` spares a second pass.
-        inputs: SHA-256 by path, on which kept losses depend.
-        kept: where losses are kept.
+        options: as of a validation; its `keep_vectors` spares a second pass over completions.
+        files: on which kept results depend.
+        kept: where losses and the vectors of documents are kept.
         is_reference: whether the training part is read as well, to fit probes on.
         progress: told how far it is.
 
     Raises:
         NoEvidence: the base model cannot be loaded, or the data not be read.
     """
-    assert named.precision is not None
-    subject = RepositorySubject(
-        repository, claim_at(claim, named.precision), options=options, progress=progress
+    found = _read(
+        named,
+        RepositorySubject(repository, _at(claim, named), options=options, progress=progress),
+        files=files,
+        kept=kept,
+        is_reference=is_reference,
+        progress=progress,
     )
+    # A subject and its SAEs hold each other, and the base model with them.
+    gc.collect()
+    if options.device != "cpu":
+        import torch
+
+        torch.cuda.empty_cache()
+    return found
+
+
+def _read(
+    named: NamedPrecision,
+    subject: RepositorySubject,
+    *,
+    files: MeasuredFiles,
+    kept: KeptResults,
+    is_reference: bool,
+    progress: Progress,
+) -> PrecisionRun:
     evidence = subject.evidence
     if not isinstance(evidence, ClaimedData):
         raise NoEvidence(
@@ -98,36 +136,26 @@ def run_at(
             expected="completions or documents that the manifest names",
             next_step="run it on a manifest, without --text and --activations",
         )
-    with quiet_bitsandbytes():
-        progress.note(f"portability: the base model in {named.label}")
-        base = evidence.base
-        size = effective_bits(base.model)
-        train = None
-        if is_reference and isinstance(evidence, CompletionEvidence):
-            train = evidence.training_part()
-        held_out = evidence.held_out_part()
-        losses: dict[str, dict[str, Measurement]] = {}
-        with progress.task(f"loss with each SAE, {named.label}", total=len(subject.saes)) as task:
-            for sae in subject.saes:
-                depends_on: dict[str, Any] = {
-                    "what": "loss",
-                    "environment": environment(),
-                    "base_model": [base.digest, named.label],
-                    "inputs": {p: d for p, d in inputs.items() if _concerns(p, sae.sae_id)},
-                }
-
-                def make(sae: Any = sae) -> Result:
-                    found = sae.loss_measurements
-                    sae.release_memory()
-                    text = {name: one.model_dump(mode="json") for name, one in found.items()}
-                    return Result(json.dumps(text), {})
-
-                result = kept.get(depends_on, make)
-                losses[sae.sae_id] = {
-                    name: Measurement(**value) for name, value in json.loads(result.text).items()
-                }
-                task.advance()
-        columns = {sae.sae_id: _own_columns(evidence, sae) for sae in subject.saes}
+    progress.note(f"portability: the base model in {named.label}")
+    base = evidence.base
+    size = effective_bits(base.model)
+    assert subject.claim is not None
+    common: dict[str, Any] = {
+        "tool": tool_version(),
+        "environment": environment(),
+        "base_model": [base.digest, base.source, named.label, base.model.device.type],
+        "data": subject.claim.manifest.data.model_dump(mode="json"),
+    }
+    train = None
+    if is_reference and isinstance(evidence, CompletionEvidence):
+        train = evidence.training_part()
+    held_out = _held_out(evidence, common, files, kept)
+    losses: dict[str, dict[str, Measurement]] = {}
+    with progress.task(f"loss with each SAE, {named.label}", total=len(subject.saes)) as task:
+        for sae in subject.saes:
+            if sae.spec is not None:
+                losses[sae.sae_id] = _loss(sae, common, files.of(sae.sae_id), kept)
+            task.advance()
     return PrecisionRun(
         label=named.label,
         held_out=held_out,
@@ -136,8 +164,65 @@ def run_at(
         losses=losses,
         base_digest=base.digest,
         base_source=base.source,
-        own_columns=columns,
+        own_columns={
+            sae.sae_id: _own_columns(evidence, sae) for sae in subject.saes if sae.spec is not None
+        },
     )
+
+
+def _held_out(
+    evidence: ClaimedData,
+    common: Mapping[str, Any],
+    files: MeasuredFiles,
+    kept: KeptResults,
+) -> Part:
+    """The held-out vectors; those of completions the evidence keeps by itself."""
+    if isinstance(evidence, CompletionEvidence):
+        return evidence.held_out_part()
+
+    def make() -> Result:
+        part = evidence.held_out_part()
+        places = [[place.module, place.side] for place in part.vectors]
+        arrays = {str(number): own for number, own in enumerate(part.vectors.values())}
+        return Result(json.dumps(places), {"groups": part.groups, **arrays})
+
+    depends_on = {
+        **common,
+        "what": "vectors",
+        "places": [[place.module, place.side] for place in sorted(evidence.places)],
+        "inputs": files.data,
+    }
+    found = kept.get(depends_on, make)
+    groups = found.arrays["groups"]
+    return Part(
+        vectors={
+            Place(module, side): found.arrays[str(number)]
+            for number, (module, side) in enumerate(json.loads(found.text))
+        },
+        groups=groups,
+        owners=np.zeros(len(groups), dtype=np.int64),
+    )
+
+
+def _loss(
+    sae: SaeSubject, common: Mapping[str, Any], inputs: Digests, kept: KeptResults
+) -> dict[str, Measurement]:
+    """The base model's loss with one SAE in it."""
+
+    def make() -> Result:
+        found = sae.loss_measurements
+        sae.release_memory()
+        text = {name: one.model_dump(mode="json") for name, one in found.items()}
+        return Result(json.dumps(text), {})
+
+    depends_on = {
+        **common,
+        "what": "loss",
+        "sae": [sae.sae_id, sae.claimed.condition],
+        "inputs": inputs,
+    }
+    kept_text = kept.get(depends_on, make).text
+    return {name: Measurement(**value) for name, value in json.loads(kept_text).items()}
 
 
 def _own_columns(evidence: ClaimedData, sae: SaeSubject) -> Callable[[Part], Vectors]:
@@ -146,26 +231,10 @@ def _own_columns(evidence: ClaimedData, sae: SaeSubject) -> Callable[[Part], Vec
     return lambda part: part.vectors[place][:, columns]
 
 
-def claim_at(claim: Claim, precision: Precision) -> Claim:
+def _at(claim: Claim, named: NamedPrecision) -> Claim:
     """The same claim about a base model that is run at another precision."""
-    base_model = claim.manifest.base_model.model_copy(update={"precision": precision})
+    assert named.precision is not None
+    base_model = claim.manifest.base_model.model_copy(update={"precision": named.precision})
     manifest = claim.manifest.model_copy(update={"base_model": base_model})
     loaded = claim.loaded and dataclasses.replace(claim.loaded, manifest=manifest)
     return dataclasses.replace(claim, manifest=manifest, loaded=loaded)
-
-
-@contextmanager
-def quiet_bitsandbytes() -> Iterator[None]:
-    """Keep the one warning that bitsandbytes repeats for every product from the screen."""
-    logger = logging.getLogger(_CHATTY)
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
-
-
-def _concerns(path: str, sae_id: str) -> bool:
-    """Whether a file is one of the SAE's own, or the data."""
-    return ":" not in path and path.rpartition("/")[0] in ("", sae_id)

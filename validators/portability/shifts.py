@@ -92,6 +92,7 @@ class ShiftMeter:
         self,
         sae: SaeSubject,
         reference: Chosen,
+        labelled: Chosen,
         train: Chosen | None,
         limits: PortabilityLimits,
     ) -> None:
@@ -100,21 +101,24 @@ class ShiftMeter:
         Args:
             sae: the SAE.
             reference: held-out vectors at the precision that it was trained at.
-            train: training vectors at that precision, to fit a probe on; None without labels.
+            labelled: likewise, those of both labels; the same object where these are the same.
+            train: training vectors of both labels at that precision, to fit a probe on; None
+                without labels.
             limits: what decides a verdict.
         """
         self._sae, self._reference, self._limits = sae, reference, limits
-        self._train = train
+        self._labelled, self._train = labelled, train
         self._own = self._run(reference.x)
+        self._own_labelled = self._own if labelled is reference else self._run(labelled.x)
         self._train_latents = None if train is None else self._pooled(train, self._run(train.x))
 
-    def at(self, label: str, other: Chosen, loss: dict[str, Measurement], *, is_own: bool) -> Shift:
+    def at(self, label: str, other: Chosen, labelled: Chosen, *, is_own: bool) -> Shift:
         """The SAE at one precision.
 
         Args:
             label: the precision's name.
             other: the same held-out vectors there.
-            loss: of the base model with the SAE in it, at that precision.
+            labelled: likewise, those of both labels.
             is_own: whether it is the precision that the SAE was trained at.
         """
         reference, n = self._reference, len(self._reference.x)
@@ -131,7 +135,7 @@ class ShiftMeter:
         n_finite = int(finite.sum())
 
         def estimate(compute: Callable[[], Estimate], unit: str = "") -> Measurement:
-            return _estimated(compute, n_finite, unit)
+            return estimated(compute, n_finite, unit)
 
         def plain(compute: Callable[[], float], unit: str = "") -> Measurement:
             return _plain(compute, n_finite, unit)
@@ -159,8 +163,7 @@ class ShiftMeter:
                 lambda: mean_of_defined(overlap.identical_of_vectors(), groups)
             ),
             "latent_correlation": _correlation(overlap),
-            **self._of_labels(other, there),
-            **{name: loss[name] for name in ("ce_recovered", "ce_increase", "kl") if name in loss},
+            **self._of_labels(labelled, there if labelled is other else self._run(labelled.x)),
         }
         verdict = judge(
             AtPrecision(
@@ -178,23 +181,29 @@ class ShiftMeter:
     def _of_labels(self, other: Chosen, there: _Ran) -> dict[str, Measurement]:
         """What the labels of completions show: d and a probe from one precision to the other."""
         names = ("d_max", "d_of_own_best", "probe_own", "probe_transferred")
-        n = len(self._reference.y)
-        if n == 0 or self._train is None or self._train_latents is None:
+        n, train = len(self._labelled.y), self._train
+        reason = None
+        if n == 0 or train is None or self._train_latents is None:
             reason = "the vectors have no two labels to tell apart"
+        elif not np.isfinite(other.x).all():
+            reason = "a vector is not finite at this precision"
+        if reason is not None:
             return {
                 name: Measurement(value=None, n=n, split=_SPLIT, reason=reason) for name in names
             }
-        own, moved = self._pooled(self._reference, self._own), self._pooled(other, there)
-        y, train = self._reference.y, self._train
+        assert train is not None and self._train_latents is not None
+        own = self._pooled(self._labelled, self._own_labelled)
+        moved, y = self._pooled(other, there), self._labelled.y
 
         def largest() -> float:
-            return float(np.nanmax(np.abs(cohens_d(moved, y))))
+            return float(np.nanmax(np.abs(_defined_d(moved, y))))
 
         def of_own_best() -> float:
-            d = cohens_d(own, y)
-            if np.isnan(d).all():
-                raise UndefinedMetric("no latent varies within a class, so none has a Cohen's d")
-            return float(cohens_d(moved, y)[int(np.nanargmax(np.abs(d)))])
+            best = int(np.nanargmax(np.abs(_defined_d(own, y))))
+            found = float(cohens_d(moved, y)[best])
+            if np.isnan(found):
+                raise UndefinedMetric(f"latent {best} does not vary within a class here")
+            return found
 
         try:
             at_own, at_other = transferred_accuracies(
@@ -240,6 +249,14 @@ def as_entry(verdict: Verdict) -> RegimeVerdict:
     return RegimeVerdict(**vars(verdict))
 
 
+def _defined_d(latents: Vectors, y: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Cohen's d by latent, at least one of them defined."""
+    d = cohens_d(latents, y)
+    if np.isnan(d).all():
+        raise UndefinedMetric("no latent varies within a class, so none has a Cohen's d")
+    return d
+
+
 def _mean(counts: NDArray[np.int64]) -> float:
     if len(counts) == 0:
         raise UndefinedMetric("no vector is finite at both precisions")
@@ -264,7 +281,8 @@ def _plain(compute: Callable[[], float], n: int, unit: str = "") -> Measurement:
     return Measurement(value=value, n=n, split=_SPLIT, unit=unit)
 
 
-def _estimated(compute: Callable[[], Estimate], n: int, unit: str = "") -> Measurement:
+def estimated(compute: Callable[[], Estimate], n: int, unit: str = "") -> Measurement:
+    """A held-out number with its interval; without a value where the metric is undefined."""
     try:
         found = compute()
     except UndefinedMetric as error:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from manifests.build_folder import SAE_CONFIG, SAE_WEIGHTS, BuildFolder
-from manifests.digests import file_sha256, json_sha256
+from manifests.digests import file_sha256
 from manifests.errors import UsageError
 from manifests.load import LoadedManifest
 from manifests.progress import Progress
@@ -27,14 +27,10 @@ from validators.metrics.precision_shift import ActivationRange
 from validators.metrics.undefined import UndefinedMetric
 from validators.options import DEFAULTS, ValidateOptions
 from validators.portability.claimed_sizes import check_claimed_size
-from validators.portability.precision_run import PrecisionRun, run_at
-from validators.portability.shifts import (
-    Chosen,
-    ShiftMeter,
-    as_entry,
-    chosen_vectors,
-    rows_of,
-)
+from validators.portability.comparing import shifts_of
+from validators.portability.precision_run import MeasuredFiles, PrecisionRun, run_at
+from validators.portability.requirements import SETTINGS, settings_digest
+from validators.portability.shifts import as_entry
 from validators.portability.trained_elsewhere import train_test_matrix
 from validators.portability.verdicts import beyond_precision, not_measured
 from validators.reading.local_repository import LocalRepository
@@ -48,11 +44,9 @@ from validators.report import (
     Shift,
     former_report,
 )
-from validators.subjects import RepositorySubject, SaeSubject
+from validators.subjects import RepositorySubject
 
 PORTABILITY_VERSION = 1
-_SETTINGS = "manifest:portability"
-_DEVICE = "cpu"
 
 
 def measure_portability(
@@ -74,7 +68,7 @@ def measure_portability(
         loaded: the manifest; its `portability` has limits and default precisions.
         build: where the SAEs lie.
         precisions: names such as `nf4-dq:fp16`; none: those of the manifest.
-        options: `only`, `base_model` and `keep_vectors` are heeded.
+        options: `only`, `base_model`, `device` and `keep_vectors` are heeded.
         retrained: by precision's label, a folder of SAEs that were trained at it; with any, each
             is tested at every precision.
         progress: told how far it is.
@@ -112,12 +106,20 @@ class _Run:
         )
         self.saes = tuple(sae for sae in self.subject.saes if sae.spec is not None)
         self.own = loaded.manifest.base_model.precision
+        asked = {sae.sae_id for sae in self.saes}
+        files: dict[str, Digests] = {sae_id: {} for sae_id in asked}
+        for path, digest in repository_digests(self.subject).items():
+            folder = path.rpartition("/")[0]
+            if folder in asked:
+                files[folder][path] = digest
+        self.files = MeasuredFiles(data_digests(loaded), files)
 
     def section(self, names: Sequence[str], retrained: Mapping[str, Path]) -> Portability:
         """Everything that can be measured here, and what cannot with the reason."""
         asked = named_precisions(names, trained_at=self.own)
         own = named_precision(precision_label(self.own), trained_at=self.own)
-        refused = why_unavailable(own, _DEVICE)
+        device = self.options.device
+        refused = why_unavailable(own, device)
         if refused is not None:
             raise UsageError(
                 f"the SAEs were trained at {own.label}, which cannot be run here: {refused}",
@@ -125,15 +127,14 @@ class _Run:
                 expected="a machine that runs it, since all others are held against it",
             )
         every = (own, *(one for one in asked if one.label != own.label))
-        unavailable = {one.label: why_unavailable(one, _DEVICE) for one in every}
-        inputs = self._inputs(retrained)
+        unavailable = {one.label: why_unavailable(one, device) for one in every}
         runs = {
-            one.label: self._run(one, inputs, is_reference=one is own)
+            one.label: self._run(one, is_reference=one is own)
             for one in every
             if unavailable[one.label] is None
         }
         return Portability(
-            inputs=inputs,
+            inputs=self._inputs(retrained),
             environment=self._environment(runs[own.label]),
             trained_at=own.label,
             precisions={
@@ -146,7 +147,7 @@ class _Run:
                 for verdict in beyond_precision(
                     own.label,
                     self.loaded.manifest.base_model.d_model,
-                    _DEVICE,
+                    device,
                     self.loaded.manifest.portability.other_models,
                 )
             ),
@@ -163,7 +164,7 @@ class _Run:
             evidence_digest=self.loaded.evidence_digest,
         )
 
-    def _run(self, one: NamedPrecision, inputs: Digests, *, is_reference: bool) -> PrecisionRun:
+    def _run(self, one: NamedPrecision, *, is_reference: bool) -> PrecisionRun:
         options, folder = self.options, self.options.keep_vectors
         if folder is not None and not is_reference:
             # One folder keeps the vectors of one capture.
@@ -174,7 +175,7 @@ class _Run:
             self.repository,
             self.claim,
             options=options,
-            inputs=inputs,
+            files=self.files,
             kept=self.kept,
             is_reference=is_reference,
             progress=self.progress,
@@ -189,49 +190,15 @@ class _Run:
         shifts: dict[str, dict[str, Shift]] = {}
         with self.progress.task("comparing precisions", total=len(self.saes)) as task:
             for sae in self.saes:
-                shifts[sae.sae_id] = self._shifts_of(sae, runs, own, unavailable)
+                found = shifts_of(sae, runs, own, inputs=self.files.of(sae.sae_id), kept=self.kept)
+                shifts[sae.sae_id] = found | {
+                    label: Shift(metrics={}, verdict=as_entry(not_measured(label, reason)))
+                    for label, reason in unavailable.items()
+                    if reason is not None
+                }
                 sae.release_memory()
                 task.advance()
         return shifts
-
-    def _shifts_of(
-        self,
-        sae: SaeSubject,
-        runs: Mapping[str, PrecisionRun],
-        own: str,
-        unavailable: Mapping[str, str | None],
-    ) -> dict[str, Shift]:
-        measure, reference = self.loaded.manifest.measure, runs[own]
-        labels = frozenset(self.loaded.manifest.data.conditions[sae.claimed.condition].labels)
-        keep = rows_of(reference.held_out, reference.vectors_of(sae), labels)
-        train: Chosen | None = None
-        if reference.train is not None:
-            x = reference.vectors_of(sae, train=True)
-            # The probe needs both labels, whatever the SAE itself was trained on.
-            told = frozenset((measure.positive, measure.negative))
-            train = chosen_vectors(reference.train, x, rows_of(reference.train, x, told), measure)
-        chosen = {
-            label: chosen_vectors(run.held_out, run.vectors_of(sae), keep, measure)
-            for label, run in runs.items()
-        }
-        meter = ShiftMeter(
-            sae,
-            chosen[own],
-            train if train is not None and len(train.y) else None,
-            self.loaded.manifest.portability.limits,
-        )
-        found = {
-            label: meter.at(
-                label, chosen[label], run.losses.get(sae.sae_id, {}), is_own=label == own
-            )
-            for label, run in runs.items()
-        }
-        refused = {
-            label: Shift(metrics={}, verdict=as_entry(not_measured(label, reason)))
-            for label, reason in unavailable.items()
-            if reason is not None
-        }
-        return found | refused
 
     def _claimed(self, runs: Mapping[str, PrecisionRun]) -> tuple[ClaimedSizeFinding, ...]:
         """What the manifest says of sizes, for the precisions that were run."""
@@ -252,28 +219,23 @@ class _Run:
         return tuple(found)
 
     def _inputs(self, retrained: Mapping[str, Path]) -> Digests:
-        asked = {sae.sae_id for sae in self.saes}
-        own = {
-            path: digest
-            for path, digest in repository_digests(self.subject).items()
-            if path.rpartition("/")[0] in asked
-        }
+        own = {path: sha for files in self.files.saes.values() for path, sha in files.items()}
         others = {
             f"precisions/{label}/{sae_id}/{name}": file_sha256(folder / sae_id / name)
             for label, folder in retrained.items()
-            for sae_id in sorted(asked)
+            for sae_id in sorted(self.files.saes)
             for name in (SAE_CONFIG, SAE_WEIGHTS)
             if (folder / sae_id / name).is_file()
         }
-        settings = json_sha256(self.loaded.manifest.portability.model_dump(mode="json"))
-        return own | others | data_digests(self.loaded) | {_SETTINGS: settings}
+        settings = settings_digest(self.loaded.manifest)
+        return own | others | self.files.data | {SETTINGS: settings}
 
     def _environment(self, reference: PrecisionRun) -> dict[str, str]:
         return {
             **environment(),
             "bitsandbytes": _bitsandbytes(),
             "portability": str(PORTABILITY_VERSION),
-            "device": _DEVICE,
+            "device": self.options.device,
             "base_model": reference.base_source,
             "base_model_digest": reference.base_digest,
         }

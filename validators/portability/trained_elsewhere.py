@@ -6,16 +6,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from manifests.progress import Progress, Silent
 from validators.evaluation import BATCH
 from validators.evidence.activations import Vectors
 from validators.manual.path_agreement import run_saelens
-from validators.metrics.latent_overlap import LatentOverlap
-from validators.metrics.reconstruction import ReconstructionSums
-from validators.metrics.undefined import UndefinedMetric
+from validators.metrics.bootstrap import (
+    Estimate,
+    explained_variance_interval,
+    squared_errors,
+    squares_about_mean,
+)
+from validators.metrics.latent_overlap import LatentOverlap, mean_of_defined
 from validators.portability.precision_run import PrecisionRun
-from validators.portability.shifts import rows_of
+from validators.portability.shifts import estimated, rows_of
 from validators.reading.local_repository import LocalRepository
 from validators.report import Measurement, TrainedAt
 from validators.subjects import RepositorySubject, SaeSubject
@@ -60,38 +65,43 @@ def _row(
     labels = frozenset(sae.claim.manifest.data.conditions[sae.claimed.condition].labels)
     reference = runs[trained_at].vectors_of(sae)
     keep = rows_of(runs[trained_at].held_out, reference, labels)
+    groups = runs[trained_at].held_out.groups[keep]
     return [
         TrainedAt(
             trained_at=trained_at,
             tested_at=label,
-            metrics=_cell(own, reference[keep], run.vectors_of(sae)[keep]),
+            metrics=_cell(own, reference[keep], run.vectors_of(sae)[keep], groups),
         )
         for label, run in runs.items()
     ]
 
 
-def _cell(sae: SaeSubject, own: Vectors, other: Vectors) -> dict[str, Measurement]:
-    """One SAE on vectors [n, d_in] of its own precision and of another."""
+def _cell(
+    sae: SaeSubject, own: Vectors, other: Vectors, groups: NDArray[np.int64]
+) -> dict[str, Measurement]:
+    """One SAE on vectors [n, d_in] of its own precision and of another, of groups [n]."""
     finite = np.isfinite(own).all(axis=1) & np.isfinite(other).all(axis=1)
-    own, other = own[finite], other[finite]
-    sums, overlap, n_active = ReconstructionSums(), LatentOverlap(int(sae.saelens.cfg.d_sae)), 0
+    own, other, groups = own[finite], other[finite], groups[finite]
+    overlap, errors, n_active = LatentOverlap(int(sae.saelens.cfg.d_sae)), np.zeros(len(own)), 0
     for start in range(0, len(own), BATCH):
         batch = slice(start, start + BATCH)
         before, _ = run_saelens(sae.saelens, own[batch], sae.manual.decodes_latents_alone)
         after, x_hat = run_saelens(sae.saelens, other[batch], sae.manual.decodes_latents_alone)
-        sums.add(other[batch], x_hat)
+        errors[batch] = squared_errors(other[batch], x_hat)
         overlap.add(before, after)
         n_active += int(np.count_nonzero(after))
     n = len(own)
-    found = {}
-    for name, compute in (
-        ("explained_variance", sums.explained_variance),
-        ("jaccard", overlap.jaccard),
-    ):
-        try:
-            found[name] = Measurement(value=compute(), n=n, split="held_out")
-        except UndefinedMetric as error:
-            found[name] = Measurement(value=None, n=n, split="held_out", reason=error.what)
+
+    def explained_variance() -> Estimate:
+        return explained_variance_interval(errors, squares_about_mean(other), groups)
+
+    def jaccard() -> Estimate:
+        return mean_of_defined(overlap.jaccard_of_vectors(), groups)
+
+    found = {
+        "explained_variance": estimated(explained_variance, n),
+        "jaccard": estimated(jaccard, n),
+    }
     if n:
         found["l0"] = Measurement(
             value=n_active / n, n=n, split="held_out", unit="latents per vector"
