@@ -93,7 +93,7 @@ OURS: dict[str, dict[Architecture, tuple[Trainer, ...]]] = {
         "gated": _gated({}, {}),
     },
     "completions": {
-        "topk": (Trainer(L0, _SHORT_MEMORY),),
+        "topk": (Trainer(L0, _UNLIMITED),),
         "batchtopk": (Trainer(L0, _SHORT_MEMORY),),
         # So few vectors that L0 is pulled to its target by learning them by heart: held out it is
         # twice as high then. The paper's own term does not do that.
@@ -227,15 +227,13 @@ def summary(pairs: Sequence[Pair], label: str) -> list[str]:
     lines = [_line("", label, nearest, values)]
     gain = statistics.fmean(values) - statistics.fmean(r.explained_variance for r in theirs)
     l0 = statistics.fmean(r.l0 for r in nearest) / statistics.fmean(r.l0 for r in theirs) - 1
-    dead = statistics.fmean(r.dead_fraction for r in nearest) - statistics.fmean(
-        r.dead_fraction for r in theirs
-    )
+    dead = _dead(nearest) - _dead(theirs)
     unmatched = [pair for pair in pairs if not pair.ours.is_within]
     misses = []
     if gain < -MAX_LOSS:
         misses.append(f"explained variance lower by more than {MAX_LOSS}")
     if dead > 0:
-        apart = min(r.dead_fraction for r in nearest) > max(r.dead_fraction for r in theirs)
+        apart = min(map(_dead_of, nearest)) > max(map(_dead_of, theirs))
         seeds = "with every seed" if apart else "by less than seeds differ"
         misses.append(f"more dead latents, {seeds}")
     if any(pair.ours.explained_variance is None for pair in unmatched):
@@ -243,7 +241,7 @@ def summary(pairs: Sequence[Pair], label: str) -> list[str]:
     said = "the aim holds" if not misses else "AIM MISSED: " + ", ".join(misses)
     lines.append(
         f"{'':11} ours - SAELens: explained variance {gain:+.4f}, L0 {100 * l0:+.1f}%, "
-        f"dead {dead:+.4f} (n {theirs[0].n}): {said}"
+        f"dead {dead:+.5f}: {said}"
     )
     lines.append(
         f"{'':11} active on no vector at all: {_silent(nearest)}, SAELens {_silent(theirs)}"
@@ -271,6 +269,21 @@ def _line(
         f"{_spread([r.dead_fraction for r in results], 4):>15} "
         f"{statistics.fmean(r.seconds for r in results):8.0f}"
     )
+
+
+def _dead(results: Sequence[Result]) -> float:
+    return statistics.fmean(_dead_of(result) for result in results)
+
+
+def _dead_of(result: Result) -> float:
+    """Share of latents that no vector activates, training ones included, where it is known.
+
+    A latent that is active on a thousandth of the vectors is silent on 393 held-out ones more often
+    than not, and not dead.
+    """
+    if result.dead_everywhere is None:
+        return result.dead_fraction
+    return result.dead_everywhere
 
 
 def _silent(results: Sequence[Result]) -> str:

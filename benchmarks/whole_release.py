@@ -46,7 +46,7 @@ def main() -> None:
         *("--base-model", str(_base_model()), "--data", str(data), "--build", str(build)),
         *("--device", "cpu", "--only", arguments.only),
     ]
-    seconds, peak = _watched(command, threads=arguments.threads)
+    seconds, peak = watched(command, threads=arguments.threads)
     record = json.loads(
         (build / "smollm2-135m" / "repository" / "training.json").read_text(encoding="utf-8")
     )
@@ -81,7 +81,7 @@ def _base_model() -> Path:
     return locate_checkpoint(load_manifest(DEMO).manifest.base_model).folder
 
 
-def _watched(command: list[str], *, threads: int) -> tuple[float, int]:
+def watched(command: list[str], *, threads: int) -> tuple[float, int]:
     """Run a command; seconds, and the largest resident memory of it and its children."""
     import os
 

@@ -41,13 +41,13 @@ def _whole(value: float) -> Markdown:
     return numbers.count(round(value))
 
 
-def _megabytes(value: float) -> Markdown:
-    return Markdown(f"{value / 1e6:,.1f} MB")
+def _bytes(value: float) -> Markdown:
+    return Markdown(f"{value / 1e6:,.1f} MB" if value >= 1e5 else f"{value / 1e3:,.1f} kB")
 
 
 BITS = Metric("bits_per_parameter", None, lambda value: Markdown(f"{value:.2f}"))
 BITS_QUANTISED = Metric("bits_per_quantised_parameter", None, BITS.written)
-BYTES = Metric("weights_bytes", None, _megabytes)
+BYTES = Metric("weights_bytes", None, _bytes)
 LARGEST = Metric("largest_activation", "held_out", numbers.significant)
 OF_FP16 = Metric("share_of_fp16_range", "held_out", numbers.share)
 NOT_FINITE = Metric("vectors_not_finite", "held_out", _whole)

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cards.table_sources import different_files, lacking
-from manifests.digests import json_sha256
 from manifests.load import LoadedManifest
 from validators.base_models.named_precisions import precision_label
+from validators.portability.requirements import SETTINGS, settings_digest
 from validators.report import Portability
 from validators.training_record import TrainingRecord
 
 MADE_BY = "release portability MANIFEST"
-# The key of `Portability.inputs` for the settings, which lie in no file of their own.
-SETTINGS = "manifest:portability"
 NUMBERS = "the numbers at other precisions"
 
 
@@ -31,7 +29,7 @@ def different_portability(
         return
     manifest = loaded.manifest
     yield from different_files(NUMBERS, training, found.inputs)
-    if found.inputs.get(SETTINGS) != json_sha256(manifest.portability.model_dump(mode="json")):
+    if found.inputs.get(SETTINGS) != settings_digest(manifest):
         yield f"{NUMBERS} were made with other settings than the manifest's `portability` has"
     own = precision_label(manifest.base_model.precision)
     if found.trained_at != own:

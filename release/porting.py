@@ -47,9 +47,12 @@ def portability_of_release(
     Raises:
         ReleaseError: as `retrain` and `measure_portability`.
     """
+    from retrain.environment import make_cublas_repeatable
     from retrain.planning.devices import chosen_device
 
     chosen = chosen_device(device, loaded.manifest.hardware.target)
+    if chosen.is_cuda:
+        make_cublas_repeatable()
     retrained: dict[str, Path] = {}
     if retrain_check:
         own = loaded.manifest.base_model.precision

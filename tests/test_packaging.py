@@ -144,5 +144,7 @@ def test_every_declared_requirement_is_pinned() -> None:
     extras = PYPROJECT["project"]["optional-dependencies"]
     declared = requirement_names(PYPROJECT["project"]["dependencies"])
     declared |= requirement_names([*extras["measure"], *extras["retrain"]])
-    declared |= requirement_names([*extras["demo"], *extras["dev"], *extras["ray"], *extras["plots"]])
+    declared |= requirement_names(
+        [*extras["demo"], *extras["dev"], *extras["ray"], *extras["plots"]]
+    )
     assert declared - {"sae-release"} - set(pins()) == set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -67,6 +67,12 @@ def figure_of(name: str, version: int, data: FigureData) -> Figure:
         {"name": name, "version": version, "style": STYLE_VERSION, "values": values}
     )
     return Figure(name, data.alt, digest, functools.partial(type(drawn).draw, drawn))
+
+
+def range_text(values: Sequence[float], form: str) -> str:
+    """`0.9 to 1.0`: the smallest and the largest in words; one number where both are the same."""
+    low, high = form.format(min(values)), form.format(max(values))
+    return low if low == high else f"{low} to {high}"
 
 
 def label_text(text: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cards.figures.figure import label_text
+from cards.figures.figure import label_text, range_text
 from cards.figures.look import BAND, FAINT, INK
 from cards.sources import Sources
 
@@ -57,9 +57,9 @@ class PortabilityMap:
             drop = _known(self.drops, column)
             parts = []
             if overlap:
-                parts.append(f"Jaccard index {min(overlap):.3f} to {max(overlap):.3f}")
+                parts.append(f"Jaccard index {range_text(overlap, '{:.3f}')}")
             if drop:
-                parts.append(f"explained variance falls by {min(drop):.1%} to {max(drop):.1%}")
+                parts.append(f"explained variance falls by {range_text(drop, '{:.1%}')}")
             words.append(f"{label}: {', '.join(parts) or 'nothing measured'}")
         return (
             f"{len(self.saes)} SAEs at other precisions than {self.trained_at}. {'; '.join(words)}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from cards.architectures import facts_of
 from cards.detection import ACCURACY, CHANCE, metric_of, metric_of_layer
+from cards.figures.figure import range_text
 from cards.figures.look import BAND, FAINT, INK, colour_of, tidy
 from cards.sources import Sources
 
@@ -56,7 +57,7 @@ class ProbeProfile:
         found = [probe.accuracy for probe in self.latents]
         words = [f"Balanced accuracy of probes by layer. Raw activations: {', '.join(raw)}"]
         if found:
-            words.append(f"SAEs' latents: {min(found):.3f} to {max(found):.3f}")
+            words.append(f"SAEs' latents: {range_text(found, '{:.3f}')}")
         ends = [
             (probe.chance_low, probe.chance_high)
             for probe in self.raw

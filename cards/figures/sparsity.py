@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cards.architectures import facts_of
-from cards.figures.figure import label_text
+from cards.figures.figure import label_text, range_text
 from cards.figures.look import FAINT, MARKERS, colour_of, tidy
 from cards.metrics import EXPLAINED_VARIANCE, L0, measurement
 from cards.sources import Sources
@@ -45,8 +45,8 @@ class Sparsity:
     def alt(self) -> str:
         """The figure in words."""
         ranges = [
-            f"{name} {_range([p.explained_variance for p in of], 3)} at L0 "
-            f"{_range([p.l0 for p in of], 1)}"
+            f"{name} {range_text([p.explained_variance for p in of], '{:.3f}')} at L0 "
+            f"{range_text([p.l0 for p in of], '{:.1f}')}"
             for name in self._architectures
             if (of := [point for point in self.points if point.architecture == name])
         ]
@@ -158,8 +158,3 @@ def sparsity(sources: Sources) -> Sparsity | None:
             )
         )
     return Sparsity(tuple(points)) if points else None
-
-
-def _range(values: list[float], digits: int) -> str:
-    low, high = f"{min(values):.{digits}f}", f"{max(values):.{digits}f}"
-    return low if low == high else f"{low} to {high}"

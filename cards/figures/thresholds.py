@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cards.architectures import thresholds_of
-from cards.figures.figure import label_text
+from cards.figures.figure import label_text, range_text
 from cards.figures.look import COLOURS
 from cards.metrics import THRESHOLD_MOVED, measurement
 from cards.sources import Sources
@@ -32,7 +32,7 @@ class Thresholds:
         return (
             f"Share of the alive latents whose threshold training moved by more than "
             f"{self.moved_by:.0%}, of {len(self.saes)} JumpReLU SAEs: "
-            f"{min(self.moved):.1%} to {max(self.moved):.1%}"
+            f"{range_text(self.moved, '{:.1%}')}"
         )
 
     def draw(self, canvas: Canvas) -> None:

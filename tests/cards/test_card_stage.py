@@ -18,6 +18,8 @@ from manifests.errors import ReleaseError
 from manifests.progress import Silent
 
 RENDERED = ["README.md", "config.json", "manifest.json", "card.json"]
+# The release has explained variances and JumpReLU SAEs, and no tables.
+FIGURES = ["figures/sparsity.svg", "figures/thresholds.svg", "figures/figures.json"]
 
 
 class Notes(Silent):
@@ -28,12 +30,17 @@ class Notes(Silent):
         self.lines.append(text)
 
 
-def test_render_writes_four_files_with_unix_line_ends_and_nothing_else(release) -> None:
+def names_of(release, paths) -> list[str]:
+    return [path.relative_to(release.build.repository).as_posix() for path in paths]
+
+
+def test_render_writes_card_and_figures_with_unix_line_ends_and_nothing_else(release) -> None:
     before = set(release.build.repository.rglob("*"))
     rendered = render(release.loaded, release.build, progress=Silent())
-    assert [path.name for path in rendered.written] == RENDERED
+    assert names_of(release, rendered.written) == RENDERED + FIGURES
     assert rendered.unchanged == ()
-    assert set(release.build.repository.rglob("*")) - before == set(rendered.written)
+    after = {path for path in release.build.repository.rglob("*") if path.is_file()}
+    assert after - before == set(rendered.written)
     for path in rendered.written:
         content = path.read_bytes()
         assert content.endswith(b"\n") and not content.endswith(b"\n\n") and b"\r" not in content
@@ -63,25 +70,27 @@ def test_a_second_render_writes_nothing_and_says_so(release) -> None:
     before = {name: (release.build.repository / name).stat().st_mtime_ns for name in RENDERED}
     notes = Notes()
     rendered = render(release.loaded, release.build, progress=notes)
-    assert notes.lines == [f"{name} is up to date" for name in RENDERED]
+    assert notes.lines == [f"{name} is up to date" for name in RENDERED + FIGURES]
     assert rendered.written == ()
-    assert [path.name for path in rendered.unchanged] == RENDERED
+    assert names_of(release, rendered.unchanged) == RENDERED + FIGURES
     after = {name: (release.build.repository / name).stat().st_mtime_ns for name in RENDERED}
     assert after == before
 
 
 def test_a_changed_number_rewrites_the_card_but_not_the_index(release) -> None:
     render(release.loaded, release.build, progress=Silent())
-    release.with_metric("tiny_topk_L1_mixed", "l0", value=3.5).write()
+    release.with_metric("tiny_topk_L1_mixed", "mse", value=3.5).write()
     notes = Notes()
     rendered = render(release.loaded, release.build, progress=notes)
-    assert [path.name for path in rendered.written] == ["README.md", "card.json"]
-    assert [path.name for path in rendered.unchanged] == ["config.json", "manifest.json"]
+    unchanged = ["config.json", "manifest.json", *FIGURES]
+    assert names_of(release, rendered.written) == ["README.md", "card.json"]
+    assert names_of(release, rendered.unchanged) == unchanged
     assert notes.lines == [
         "README.md written",
         "config.json is up to date",
         "manifest.json is up to date",
         "card.json written",
+        *(f"{name} is up to date" for name in FIGURES),
     ]
 
 
@@ -94,7 +103,7 @@ def test_an_edited_card_is_stale_and_the_diff_shows_the_edit(release) -> None:
     render(release.loaded, release.build, progress=Silent())
     readme = release.build.repository / "README.md"
     text = readme.read_text(encoding="utf-8")
-    readme.write_text(text.replace("0.810", "0.999"), encoding="utf-8", newline="\n")
+    readme.write_text(text.replace("| 0.810 |", "| 0.999 |"), encoding="utf-8", newline="\n")
     stale = stale_files(release.loaded, release.build)
     assert list(stale) == ["README.md"]
     changed = [line for line in stale["README.md"].splitlines() if line[0] in "+-"][2:]
@@ -103,7 +112,7 @@ def test_an_edited_card_is_stale_and_the_diff_shows_the_edit(release) -> None:
 
 
 def test_a_missing_card_and_one_of_damaged_bytes_are_stale(release) -> None:
-    assert list(stale_files(release.loaded, release.build)) == RENDERED
+    assert list(stale_files(release.loaded, release.build)) == RENDERED + FIGURES
     render(release.loaded, release.build, progress=Silent())
     (release.build.repository / "config.json").write_bytes(b"\xff\xfe")
     assert list(stale_files(release.loaded, release.build)) == ["config.json"]
@@ -112,7 +121,8 @@ def test_a_missing_card_and_one_of_damaged_bytes_are_stale(release) -> None:
 def test_a_new_report_makes_the_old_card_stale(release) -> None:
     render(release.loaded, release.build, progress=Silent())
     release.with_metric("tiny_gated_L1_mixed", "explained_variance", value=0.111).write()
-    assert list(stale_files(release.loaded, release.build)) == ["README.md", "card.json"]
+    stale = ["README.md", "card.json", "figures/sparsity.svg"]
+    assert list(stale_files(release.loaded, release.build)) == stale
 
 
 def test_two_renders_give_the_same_bytes(release) -> None:

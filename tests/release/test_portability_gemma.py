@@ -155,9 +155,31 @@ def build(manifest: Path, gemma: Path) -> BuildFolder:
     return build
 
 
+def test_a_pass_that_is_given_its_own_activations_gives_its_own_logits(gemma: Path) -> None:
+    import torch
+
+    from validators.base_models.base_model import load_named_base_model
+    from validators.base_models.spliced_pass import SplicedPass
+    from validators.evidence.place_reader import PlaceReader
+    from validators.places.place import Place
+
+    base, place = load_named_base_model(str(gemma)), Place("model.language_model.layers.2")
+    ids = [1, 5, 9, 2, 7, 3]
+    with PlaceReader(base, [place]) as reader:
+        reader.run([ids])
+        own = reader.outputs[place][0].clone()
+    with torch.inference_mode():
+        expected = base.model(input_ids=torch.tensor([ids])).logits[0]
+    # Block 3 takes its keys from block 1, so no block before the place may be skipped.
+    with SplicedPass(base, place) as spliced:
+        assert torch.equal(spliced.logits(ids, own), expected)
+        assert not torch.equal(spliced.logits(ids, own * 0), expected)
+
+
 NAMES = "fp32,fp16,bf16,int8,nf4-dq"
 
 
+@pytest.mark.slow
 def test_the_release_goes_through_the_same_command(
     manifest: Path, gemma: Path, build: BuildFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,6 +12,7 @@ import pytest
 import torch
 from faults import (
     alternatives,
+    card_text,
     config,
     files,
     formats,
@@ -39,6 +40,7 @@ from validators.subjects import RepositorySubject, SaeSubject
 
 FAMILIES_OF_FAULTS = (
     alternatives,
+    card_text,
     config,
     files,
     formats,
@@ -53,6 +55,7 @@ FAULTS: tuple[Fault, ...] = tuple(
     fault
     for family in (
         alternatives,
+        card_text,
         config,
         files,
         formats,
@@ -73,10 +76,12 @@ TESTED_APART = {"H100", "H202", "L103", "N201", "N211", "M001", "M002", "M201"}
 TESTED_APART |= {"N220", "N231", "N234"}
 # Loading from a Hub and running a card's code have theirs in test_loading_checks.py.
 TESTED_APART |= {"L104", "L110", "R101", "R102", "R103"}
+# Papers need a manifest that cites one: test_card_lint_names.py.
+TESTED_APART |= {"R021"}
 
 
 # There is no Hub and no README here, so these have nothing to ask; they have tests of their own.
-NOTHING_TO_ASK = {"N220", "L110", "R001", "R002", "R003", "R004", "R101", "R102", "R103"}
+NOTHING_TO_ASK = {"N220", "L110"} | {c.code for c in all_checks() if c.code[0] == "R"}
 
 EVIDENCE: dict[tuple[Path, frozenset[str]], Evidence] = {}
 

@@ -24,6 +24,7 @@ from validators.evidence.evidence import NoEvidence
 from validators.measuring.kept_results import KeptResults, Result
 from validators.options import ValidateOptions
 from validators.places.place import Place
+from validators.portability.requirements import data_facts
 from validators.reading.repository import Repository
 from validators.report import Digests, Measurement
 from validators.subjects import RepositorySubject, SaeSubject
@@ -144,7 +145,7 @@ def _read(
         "tool": tool_version(),
         "environment": environment(),
         "base_model": [base.digest, base.source, named.label, base.model.device.type],
-        "data": subject.claim.manifest.data.model_dump(mode="json"),
+        "data": data_facts(subject.claim.manifest),
     }
     train = None
     if is_reference and isinstance(evidence, CompletionEvidence):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from manifests.build_folder import SAE_CONFIG, SAE_WEIGHTS
 from manifests.digests import json_sha256
@@ -32,7 +33,17 @@ def settings_digest(manifest: Manifest) -> str:
     """SHA-256 of the settings that decide what a measurement of portability says."""
     settings = manifest.portability.model_dump(mode="json", exclude={"require", "precisions"})
     precision = manifest.base_model.precision.model_dump(mode="json")
-    return json_sha256({"settings": settings, "trained_at": precision})
+    return json_sha256(
+        {"settings": settings, "trained_at": precision, "data": data_facts(manifest)}
+    )
+
+
+def data_facts(manifest: Manifest) -> dict[str, Any]:
+    """What decides which vectors are read, as JSON values; wordings do not."""
+    return manifest.data.model_dump(
+        mode="json",
+        include={"file", "sha256", "dataset", "text", "pooling", "held_out", "conditions"},
+    )
 
 
 def unmet_requirements(manifest: Manifest, found: Portability | None) -> tuple[Unmet, ...]:
@@ -45,7 +56,7 @@ def unmet_requirements(manifest: Manifest, found: Portability | None) -> tuple[U
     names = (named_precision(name, trained_at=own) for name in manifest.portability.require)
     required = tuple(dict.fromkeys(name.label for name in names))
     if found is None:
-        words = f"{', '.join(required)} required, and portability was not measured"
+        words = f"{', '.join(required)} required, and not measured: run release portability"
         return (Unmet(words, was_measured=False),) if required else ()
     works = [
         _unmet(sae_id, label, shifts[label].verdict if label in shifts else None)

@@ -1,0 +1,87 @@
+"""Rendered cards raise nothing in the linters that are made for cards from elsewhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from cards.stage import rendered_files
+from validators.readme.card_links import lint_links
+from validators.readme.card_text import CardText, read_card
+from validators.readme.depths import lint_depths
+from validators.readme.differences import lint_differences
+from validators.readme.findings import Finding, Surroundings
+from validators.readme.front_matter import lint_front_matter
+from validators.readme.hook_mentions import lint_hook_names
+from validators.readme.layers import lint_layers
+from validators.readme.loose_code import lint_loose_code
+from validators.readme.metrics_named import lint_metrics
+from validators.readme.model_family import lint_model_family
+from validators.readme.paper_titles import lint_papers
+from validators.readme.products import lint_products
+from validators.readme.said_of_others import lint_said_of_others
+from validators.readme.shares import lint_shares
+from validators.readme.sizes import lint_sizes
+from validators.readme.spread import lint_spread
+from validators.readme.tensors_said import lint_tensors
+from validators.readme.verdicts import lint_verdicts
+from validators.readme.version_floors import lint_version_floors
+
+ALONE = (
+    lint_differences, lint_front_matter, lint_layers, lint_loose_code, lint_metrics,
+    lint_said_of_others, lint_shares, lint_sizes, lint_spread, lint_verdicts, lint_version_floors,
+)  # fmt: skip
+WITH_MORE = (
+    lint_depths, lint_hook_names, lint_links, lint_model_family, lint_papers, lint_products,
+    lint_tensors,
+)  # fmt: skip
+
+
+def findings(card: CardText, known: Surroundings) -> Iterator[Finding]:
+    for lint in ALONE:
+        yield from lint(card)
+    for linter in WITH_MORE:
+        yield from linter(card, known)
+
+
+def found_on(release: Any) -> list[Finding]:
+    files = rendered_files(release.sources)
+    text = files["README.md"].decode("utf-8")
+    # Drawn apart from the card.
+    figures = re.findall(r"\((figures/[\w.-]+)\)", text)
+    base = release.loaded.manifest.base_model
+    known = Surroundings(
+        n_layers=base.n_layers,
+        blocks_path="model.layers",
+        model_type=base.model_type,
+        n_saes=len(release.loaded.saes),
+        hook_names=tuple(spec.hook_name for spec in release.loaded.saes),
+        subtracts_b_dec=True,
+        files=frozenset((*files, *figures)),
+        papers={"2509.20393": ("A Title of Some Words", ("One Author", "Two Author"))},
+    )
+    return [*findings(read_card(text), known)]
+
+
+def test_the_tiny_card_raises_nothing(release: Any) -> None:
+    assert found_on(release) == []
+
+
+def test_a_card_with_probes_and_precisions_raises_nothing(release: Any) -> None:
+    assert found_on(release.with_tables().with_portability()) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Of 12 SAEs, 5 (42%) beat the baseline by 3.1 points.",
+        "The rank is 8 x 8 = 65.",
+    ],
+)
+def test_a_mistake_in_a_caveat_is_seen_and_a_right_number_is_not(release: Any, text: str) -> None:
+    readme = rendered_files(release.sources)["README.md"].decode("utf-8") + f"\n{text}\n"
+    n_found = len([*lint_products(read_card(readme), Surroundings())])
+    assert n_found == text.count("= 65")

@@ -1,0 +1,79 @@
+"""Sizes that cannot be: bits for each parameter below the format's, less memory than weights."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+
+from validators.readme.card_text import CardText, Passage
+from validators.readme.findings import Finding
+from validators.readme.quantities import printed, shown
+
+_BITS = re.compile(
+    r"([~\u2248]?)(?<![\w.,])(\d{1,2}(?:\.\d{1,4})?) ?bits? ?(?:/|per|a) ?"
+    r"(?:param(?:eter)?|weight)s?\b"
+)
+_WIDTH = re.compile(r"\b(\d{1,2})-?bit\b|\b(?:nf|fp|int|uint)(\d{1,2})\b", re.IGNORECASE)
+_NEEDS = re.compile(
+    r"\b(?:requires?|needs?|fits? (?:in|into|on)|runs? (?:in|on))\b[^\n.;]{0,20}?"
+    r"(>=|>|\u2265|<|~|at least|at most|under|about|only)? ?(\d{1,4}(?:\.\d)?) ?Gi?B\b"
+)
+_PARAMETERS = re.compile(r"(?<![\w.,-])(\d{1,4}(?:\.\d{1,3})?)B param(?:eter)?s?\b")
+_BYTES = {"fp32": 4, "float32": 4, "fp16": 2, "float16": 2, "bf16": 2, "bfloat16": 2}
+_PRECISION = re.compile(r"\b(fp32|float32|fp16|float16|bf16|bfloat16)\b(?!\s*-?\s*compute)")
+# Scales of blocks of 64, each 32 bits; doubly quantised 8, and 32 for 256 of them.
+_NF4, _NF4_DOUBLE = Decimal("4.5"), Decimal("4.127")
+
+
+def lint_sizes(card: CardText) -> Iterator[Finding]:
+    """Claimed bits against the format's width, claimed memory against parameters times bytes."""
+    for passage in card.prose:
+        yield from _bits(passage)
+    yield from _memory(card)
+
+
+def _bits(passage: Passage) -> Iterator[Finding]:
+    for found in _BITS.finditer(passage.text):
+        rest = passage.text[: found.start()] + passage.text[found.end() :]
+        widths = {int(a or b) for a, b in _WIDTH.findall(rest)} & {2, 3, 4, 5, 6, 8}
+        if len(widths) != 1:
+            continue
+        (width,) = widths
+        bits = printed(found[1] + found[2], before=passage.text[: found.start()])
+        line = passage.line + passage.text.count("\n", 0, found.start())
+        lower = re.search(r"nf4", rest, re.IGNORECASE)
+        is_double = re.search(r"double[- ]?quant", rest, re.IGNORECASE)
+        takes = _NF4_DOUBLE if is_double else _NF4
+        if bits.high < width:
+            beside = f"; nf4 in blocks of 64 takes {takes}" if lower else ""
+            what = f"{found[0]}, and every weight takes {width} bits{beside}"
+            yield Finding(line, what, "fail", found[0])
+        elif lower and bits.high < takes:
+            what = f"{found[0]}, and nf4 in blocks of 64 takes {takes}"
+            yield Finding(line, what, "warn", found[0])
+
+
+def _memory(card: CardText) -> Iterator[Finding]:
+    stated = {m[1] for passage in card.prose for m in _PARAMETERS.finditer(passage.text)}
+    if len(stated) != 1:
+        return
+    billions = Decimal(stated.pop())
+    prose = card.prose
+    for at, passage in enumerate(prose):
+        for found in _NEEDS.finditer(passage.text):
+            # The precision stands with the requirement, or in the steps right below it.
+            near = "\n".join(each.text for each in prose[at : at + 2])
+            n_bytes = {_BYTES[name] for name in _PRECISION.findall(near)}
+            if len(n_bytes) != 1:
+                continue
+            gigabytes = billions * n_bytes.pop()
+            if Decimal(found[2]) < gigabytes:
+                names = "/".join(dict.fromkeys(_PRECISION.findall(near)))
+                yield Finding(
+                    passage.line + passage.text.count("\n", 0, found.start()),
+                    f"{found[0]!r}, and {billions}B parameters in {names} alone take "
+                    f"{shown(gigabytes, 1)} GB",
+                    "warn",
+                    found[0],
+                )

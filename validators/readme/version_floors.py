@@ -1,0 +1,43 @@
+"""Versions of SAELens that a card asks for, against the first that has the architecture.
+
+First releases, by SAELens' git tags: gated 3.6.0 (#188), topk 3.9.0 (#201), jumprelu 3.14.0 (#251).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from validators.readme.card_text import CardText
+from validators.readme.findings import Finding
+
+FIRST = {"gated": (3, 6, 0), "topk": (3, 9, 0), "jumprelu": (3, 14, 0)}
+
+_AT_LEAST = r"(?:\u2265|>=|==|~=)\s?v?(\d{1,3}(?:\.\d{1,4}){0,2})"
+_NAMES = r"((?:topk|jumprelu|gated)(?:\s?(?:/|,|and|or)\s?(?:topk|jumprelu|gated)){0,3})"
+_NAMED_FIRST = re.compile(
+    rf"{_NAMES}(?: ?architectures?)?\s?[:|]?\s?SAE ?Lens\s?\|?\s?{_AT_LEAST}", re.IGNORECASE
+)
+_VERSION_FIRST = re.compile(
+    rf"{_AT_LEAST},? (?:is )?(?:required |needed )?for {_NAMES}", re.IGNORECASE
+)
+
+
+def lint_version_floors(card: CardText) -> Iterator[Finding]:
+    """Each floor that is below the first version with what it is said to suffice for."""
+    for statement in card.statements:
+        for found in _NAMED_FIRST.finditer(statement.text):
+            yield from _floor(statement.line, found[0], found[1], found[2])
+        if "lens" in statement.text.lower():
+            for found in _VERSION_FIRST.finditer(statement.text):
+                yield from _floor(statement.line, found[0], found[2], found[1])
+
+
+def _floor(line: int, excerpt: str, names: str, version: str) -> Iterator[Finding]:
+    parts = tuple(int(part) for part in version.split("."))
+    stated = (*parts, *(0,) * (3 - len(parts)))
+    for name in re.findall(r"topk|jumprelu|gated", names.lower()):
+        if stated < FIRST[name]:
+            first = ".".join(str(part) for part in FIRST[name])
+            what = f"SAELens {version} for {name}, which came with {first}"
+            yield Finding(line, what, "warn", excerpt)
