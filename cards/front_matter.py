@@ -1,17 +1,29 @@
-"""The YAML block at the top of README.md, of which the Hub makes tags, links and results."""
+"""The YAML block at the top of README.md, of which the Hub makes tags, links and results.
+
+The results are those of each SAE alone, explained variance beside the L0 that it was reached with:
+a mean, a lowest or a highest over SAEs of other layers and sparsities describes none of them.
+"""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator
 
 from huggingface_hub import EvalResult, ModelCardData
 
 from cards.escaping import Markdown
 from cards.licenses import hub_license
-from cards.metrics import EXPLAINED_VARIANCE, measurement
+from cards.metrics import EXPLAINED_VARIANCE, L0, Metric, measurement
 from cards.sources import Sources
 
-_ORDER = ("license", "library_name", "base_model", "base_model_relation", "language", "tags")
+_ORDER = (
+    *("license", "library_name", "base_model", "base_model_relation"),
+    *("datasets", "language", "tags"),
+)
+# By metric: what it is called, and to how many decimals the card prints it.
+_HEADLINES: tuple[tuple[Metric, str, int], ...] = (
+    (EXPLAINED_VARIANCE, "explained variance", 3),
+    (L0, "L0", 1),
+)
 
 
 def front_matter(sources: Sources) -> Markdown:
@@ -19,15 +31,17 @@ def front_matter(sources: Sources) -> Markdown:
 
     Raises:
         UnknownLicense: the Hub does not know the manifest's license id.
-        MissingMetric: an SAE has no explained variance in the report.
+        MissingMetric: an SAE has no explained variance or no L0 in the report.
     """
     manifest = sources.loaded.manifest
-    results = _results(sources)
+    results = list(_results(sources))
+    dataset = manifest.data.dataset
     data = ModelCardData(
         license=hub_license(manifest.license) if manifest.license else None,
         library_name="saelens",
         base_model=manifest.base_model.id,
         base_model_relation=manifest.base_model.relation,
+        datasets=[dataset.id] if dataset else None,
         language=list(manifest.language),
         tags=list(dict.fromkeys(" ".join(tag.split()) for tag in manifest.tags)) or None,
         model_name=manifest.repo_id.split("/")[1] if results else None,
@@ -36,33 +50,25 @@ def front_matter(sources: Sources) -> Markdown:
     return Markdown(data.to_yaml(line_break="\n", original_order=list(_ORDER)))
 
 
-def _results(sources: Sources) -> list[EvalResult]:
-    """Mean, lowest and highest held-out explained variance; nothing if one was not measured."""
-    found = [
-        measurement(sources.report, spec.sae_id, EXPLAINED_VARIANCE).value
-        for spec in sources.loaded.saes
-    ]
-    values = [value for value in found if value is not None]
-    if len(values) < len(found):
-        return []
-    statistics = {
-        f"held-out explained variance, mean of {len(values)} SAEs": math.fsum(values) / len(values),
-        f"held-out explained variance, lowest of {len(values)} SAEs": min(values),
-        f"held-out explained variance, highest of {len(values)} SAEs": max(values),
-    }
+def _results(sources: Sources) -> Iterator[EvalResult]:
+    """Both headlines of every SAE; none where one could not be measured, which the card says."""
     data = sources.loaded.manifest.data
     kind = "documents" if data.text else "completions"
-    return [
-        EvalResult(
-            task_type="activation-reconstruction",
-            task_name="Reconstruction of residual-stream activations",
-            dataset_type="text" if data.text else "labelled-completions",
-            dataset_name=f"Held-out {kind} of {data.at_hand().file}",
-            dataset_split="held_out",
-            dataset_revision=data.sha256,
-            metric_type="explained_variance",
-            metric_name=name,
-            metric_value=round(value, 3),
-        )
-        for name, value in statistics.items()
-    ]
+    for spec in sources.loaded.saes:
+        for metric, called, decimals in _HEADLINES:
+            found = measurement(sources.report, spec.sae_id, metric)
+            if found.value is None:
+                continue
+            yield EvalResult(
+                task_type="activation-reconstruction",
+                task_name="Reconstruction of residual-stream activations",
+                dataset_type="text" if data.text else "labelled-completions",
+                dataset_name=f"Held-out {kind} of {data.at_hand().file}, {spec.condition}",
+                # The Hub tells results apart by type, configuration, split and revision.
+                dataset_config=spec.condition,
+                dataset_split="held_out",
+                dataset_revision=data.sha256,
+                metric_type=metric.name,
+                metric_name=f"{spec.sae_id}: held-out {called}, n = {found.n}",
+                metric_value=round(found.value, decimals),
+            )

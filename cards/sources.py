@@ -7,9 +7,10 @@ and it must have measured the very files that the training record names, in each
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cards import portability_sources, table_sources
+from cards.overrides import read_overrides
 from manifests.build_folder import SAE_CONFIG, SAE_WEIGHTS, BuildFolder
 from manifests.digests import file_sha256
 from manifests.errors import ReleaseError
@@ -27,7 +28,8 @@ class SourcesDisagree(ReleaseError):
 class Sources:
     """What a card is rendered from; equal sources give equal bytes.
 
-    The digests are hex SHA-256 of the bytes of `report.json` and `training.json`.
+    The digests are hex SHA-256 of the bytes of `report.json` and `training.json`; `overrides` are
+    the user's own partials (`cards.overrides`).
     """
 
     loaded: LoadedManifest
@@ -36,6 +38,7 @@ class Sources:
     report_digest: str
     training_digest: str
     tool_version: str
+    overrides: dict[str, str] = field(default_factory=dict)
 
     @property
     def measurements(self) -> Measurements:
@@ -57,6 +60,7 @@ def read_sources(loaded: LoadedManifest, build: BuildFolder) -> Sources:
         UnreadableReport: `report.json` is missing or damaged.
         UnreadableTrainingRecord: `training.json` is missing or damaged.
         SourcesDisagree: they do not belong to this manifest or to each other.
+        BadOverride: a partial beside the manifest stands for none of ours.
     """
     return agreeing(
         Sources(
@@ -66,6 +70,7 @@ def read_sources(loaded: LoadedManifest, build: BuildFolder) -> Sources:
             report_digest=file_sha256(build.report_json),
             training_digest=file_sha256(build.training_json),
             tool_version=tool_version(),
+            overrides=read_overrides(loaded),
         )
     )
 

@@ -16,6 +16,7 @@ from cards.context import card_context
 from cards.figures.figure import Figure
 from cards.figures.files import digests_of, existing, figure_files, stale_figures
 from cards.figures.kinds import figures_of
+from cards.overrides import digests_of as override_digests
 from cards.root_index import root_index
 from cards.sources import Sources, read_sources
 from cards.templating import render_template
@@ -50,7 +51,7 @@ def render(loaded: LoadedManifest, build: BuildFolder, *, progress: Progress) ->
         SourcesDisagree: report, training record and manifest are not of the same weights.
         MissingMetric: the report lacks a number that the card prints.
         ClaimNotHeld: the report does not bear out a claim of the manifest.
-        TemplateProblem: a template names what is not there.
+        TemplateProblem, BadOverride: a template names what is not there, or stands for none.
         MissingExtra: a figure must be drawn, and matplotlib is not installed; nothing is written.
     """
     sources = read_sources(loaded, build)
@@ -102,11 +103,12 @@ def stale_files(loaded: LoadedManifest, build: BuildFolder) -> dict[str, str]:
 def rendered_files(sources: Sources) -> dict[str, bytes]:
     """All files of a card but its figures, by path_in_repo.
 
-    `card.json` comes last; it has the others' SHA-256, and the digests of what the figures show.
+    `card.json` comes last; it has the others' SHA-256, those of the user's own partials, and the
+    digests of what the figures show.
     """
     manifest = sources.loaded.manifest
     files = {
-        README: render_template(TEMPLATE, card_context(sources)).encode("utf-8"),
+        README: _readme(sources).encode("utf-8"),
         ROOT_INDEX: _json(root_index(sources)),
         "manifest.json": _json(manifest.resolved(), sort_keys=True),
     }
@@ -118,11 +120,16 @@ def rendered_files(sources: Sources) -> dict[str, bytes]:
             "report_digest": sources.report_digest,
             "training_digest": sources.training_digest,
             "template": TEMPLATE,
+            "overrides": override_digests(sources.overrides),
             "files": {path: bytes_sha256(content) for path, content in files.items()},
             "figures": digests_of(_figures(sources)),
         }
     )
     return files
+
+
+def _readme(sources: Sources) -> str:
+    return render_template(TEMPLATE, card_context(sources), sources.overrides)
 
 
 def _figures(sources: Sources) -> tuple[Figure, ...]:

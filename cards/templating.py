@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from jinja2 import PackageLoader, StrictUndefined, TemplateError, Undefined
+from jinja2 import (
+    BaseLoader,
+    ChoiceLoader,
+    DictLoader,
+    PackageLoader,
+    StrictUndefined,
+    TemplateError,
+    Undefined,
+)
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from cards.context import CardContext
@@ -18,20 +28,28 @@ class TemplateProblem(ReleaseError):
     """A template that asks for a value that is not there, or prints one that has no form."""
 
 
-def render_template(name: str, context: CardContext) -> str:
+def render_template(
+    name: str, context: CardContext, overrides: Mapping[str, str] | None = None
+) -> str:
     """Fill in one template of `cards/templates`; the result ends with one newline.
+
+    Args:
+        name: the template, relative to `cards/templates`.
+        context: what it may print.
+        overrides: partials, by such names, that stand in place of ours (`cards.overrides`).
 
     Raises:
         TemplateProblem: the template is unknown or broken, names an unknown value, or prints an
             empty text, a bare float, a boolean or None.
     """
-    environment = _environment()
+    own = tuple(sorted((overrides or {}).items()))
+    environment = _environment(PackageLoader, own)
     try:
         text = environment.get_template(name).render(vars(context))
     except TemplateError as error:
         raise TemplateProblem(
             f"cannot be rendered: {error.message or type(error).__name__}",
-            where=f"cards/templates/{name}",
+            where=", with your own ".join([f"cards/templates/{name}", *(path for path, _ in own)]),
             expected="names that cards/context.py defines",
         ) from error
     return _one_blank_line(text).rstrip("\n") + "\n"
@@ -44,9 +62,13 @@ def _one_blank_line(text: str) -> str:
     return "".join(parts)
 
 
-def _environment() -> ImmutableSandboxedEnvironment:
+# Cards that share their templates share the compiled ones: compiling takes most of a card's time.
+@functools.lru_cache(maxsize=8)
+def _environment(
+    ours: Callable[[str], BaseLoader], overrides: tuple[tuple[str, str], ...]
+) -> ImmutableSandboxedEnvironment:
     environment = ImmutableSandboxedEnvironment(
-        loader=PackageLoader("cards"),
+        loader=ChoiceLoader([DictLoader(dict(overrides)), ours("cards")]),
         undefined=StrictUndefined,
         finalize=_printed,
         autoescape=False,

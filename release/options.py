@@ -45,6 +45,14 @@ BaseModelOption = Annotated[
 ManifestArgument = Annotated[
     Path, typer.Argument(metavar="MANIFEST", help="A manifest, such as manifests/x.yaml.")
 ]
+MeasuredTargetArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="TARGET",
+        help="A manifest, or owner/name[@revision] that one in --manifests describes. Its local "
+        "build is taken where there is one, else the repository is fetched.",
+    ),
+]
 DeviceOption = Annotated[
     str | None,
     typer.Option(

@@ -78,7 +78,7 @@ def find(
             endpoint=connection.endpoint,
             token=connection.token or False,
         ),
-        loaded or _manifest_for(target.repo_id, manifests, progress),
+        loaded or manifest_for(target.repo_id, manifests, progress),
         None,
         "activations" if loaded is not None else "static",
         loaded.name if loaded is not None else target.repo_id.rpartition("/")[2],
@@ -133,7 +133,7 @@ def _is_weights(path: str, only: tuple[str, ...]) -> bool:
     return name == SAE_WEIGHTS and wanted
 
 
-def _manifest_for(repo_id: str, manifests: Path, progress: Progress) -> LoadedManifest | None:
+def manifest_for(repo_id: str, manifests: Path, progress: Progress) -> LoadedManifest | None:
     """The manifest in a folder that describes a repository; an unreadable one is passed over."""
     for path in manifest_files(manifests) if manifests.is_dir() else ():
         try:

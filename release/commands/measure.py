@@ -1,4 +1,4 @@
-"""`release measure MANIFEST`: every table of the card, computed into the report."""
+"""`release measure TARGET`: every table of the card, computed into the report."""
 
 from __future__ import annotations
 
@@ -6,12 +6,24 @@ from typing import Annotated
 
 import typer
 
-from release.options import DEFAULT_BUILD, BaseModelOption, BuildOption, ManifestArgument
+from release.options import (
+    DEFAULT_BUILD,
+    DEFAULT_MANIFESTS,
+    BaseModelOption,
+    BuildOption,
+    HubOption,
+    ManifestsOption,
+    MeasuredTargetArgument,
+    YesOption,
+)
 
 
 def measure(
-    manifest: ManifestArgument,
+    target: MeasuredTargetArgument,
     build: BuildOption = DEFAULT_BUILD,
+    manifests: ManifestsOption = DEFAULT_MANIFESTS,
+    hub: HubOption = None,
+    yes: YesOption = False,
     base_model: BaseModelOption = None,
     only: Annotated[
         list[str] | None,
@@ -29,19 +41,27 @@ def measure(
 
     Example: release measure manifests/demo-smollm2-135m-instruct.yaml
     """
-    from manifests.build_folder import BuildFolder
-    from manifests.load import load_manifest
     from release.console import TerminalProgress, show, terminal_width
+    from release.local_build import local_build
     from release.measuring import measure_release
     from validators.presenting.tables_text import tables_text
 
-    loaded = load_manifest(manifest)
+    progress = TerminalProgress()
+    found = local_build(
+        target,
+        manifests=manifests,
+        build_root=build,
+        hub=hub,
+        is_large_wanted=yes,
+        progress=progress,
+    )
+    loaded = found.loaded
     measured = measure_release(
         loaded,
-        BuildFolder(build / loaded.name),
+        found.build,
         base_model=base_model,
         only=tuple(only or ()),
-        progress=TerminalProgress(),
+        progress=progress,
     )
     assert measured.report.tables is not None
     show(tables_text(measured.report.tables, width=terminal_width()))
@@ -49,5 +69,5 @@ def measure(
         "Of --only these SAEs; report.json is as it was."
         if only
         else f"Computed anew: {measured.n_made} of the parts; the rest was kept. "
-        f"Next: release render {manifest}"
+        f"Next: release render {loaded.path}"
     )

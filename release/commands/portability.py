@@ -1,4 +1,4 @@
-"""`release portability MANIFEST`: one release under several precisions of its base model."""
+"""`release portability TARGET`: one release under several precisions of its base model."""
 
 from __future__ import annotations
 
@@ -6,15 +6,27 @@ from typing import Annotated
 
 import typer
 
-from release.options import DEFAULT_BUILD, BaseModelOption, BuildOption, ManifestArgument
+from release.options import (
+    DEFAULT_BUILD,
+    DEFAULT_MANIFESTS,
+    BaseModelOption,
+    BuildOption,
+    HubOption,
+    ManifestsOption,
+    MeasuredTargetArgument,
+    YesOption,
+)
 
 # As of `release validate` where something required was not checked.
 EXIT_NOT_MEASURED = 3
 
 
 def portability(
-    manifest: ManifestArgument,
+    target: MeasuredTargetArgument,
     build: BuildOption = DEFAULT_BUILD,
+    manifests: ManifestsOption = DEFAULT_MANIFESTS,
+    hub: HubOption = None,
+    yes: YesOption = False,
     precisions: Annotated[
         str | None,
         typer.Option(
@@ -56,24 +68,32 @@ def portability(
 
     Example: release portability manifests/demo-smollm2-135m-instruct.yaml --precisions fp32,nf4
     """
-    from manifests.build_folder import BuildFolder
-    from manifests.load import load_manifest
     from release.console import TerminalProgress, show, terminal_width
+    from release.local_build import local_build
     from release.porting import portability_of_release
     from validators.portability.requirements import unmet_requirements
     from validators.presenting.portability_text import portability_text
 
-    loaded = load_manifest(manifest)
+    progress = TerminalProgress()
+    found = local_build(
+        target,
+        manifests=manifests,
+        build_root=build,
+        hub=hub,
+        is_large_wanted=yes,
+        progress=progress,
+    )
+    loaded = found.loaded
     names = [name.strip() for name in (precisions or "").split(",") if name.strip()]
     report = portability_of_release(
         loaded,
-        BuildFolder(build / loaded.name),
+        found.build,
         precisions=names,
         base_model=base_model,
         device=device,
         only=tuple(only or ()),
         retrain_check=retrain_check,
-        progress=TerminalProgress(),
+        progress=progress,
     )
     assert report.portability is not None
     show(portability_text(report.portability, width=terminal_width()))

@@ -122,7 +122,10 @@ def test_a_null_is_printed_as_not_measured_with_its_reason(release) -> None:
     assert row["above PCA"] == "not compared"
     assert "These could not be compared: `tiny_topk_L1_mixed`." in text
     assert "`explained_variance` of `tiny_topk_L1_mixed`: all vectors are equal" in text
-    assert "model-index" not in text  # no mean over SAEs of which one is unknown
+    front = yaml.safe_load(text.split("\n---\n", 1)[0])
+    names = [m["name"] for r in front["model-index"][0]["results"] for m in r["metrics"]]
+    of_it = [name for name in names if name.startswith("tiny_topk_L1_mixed: ")]
+    assert of_it == ["tiny_topk_L1_mixed: held-out L0, n = 20"] and len(names) == 2 * 12 - 1
 
 
 def test_a_measurement_on_fewer_vectors_than_its_row_says_so(release) -> None:
@@ -248,10 +251,18 @@ def test_the_front_matter_is_what_the_hub_reads(release) -> None:
     assert data["base_model"] == "demo/tiny-llama"
     assert data["base_model_relation"] == "adapter"
     assert data["tags"] == ["sparse-autoencoder", "demonstration"]
-    (results,) = data["model-index"][0]["results"]
-    # Mean of 0.81 - 0.05 i for i = 0 ... 11: 0.81 - 0.05 x 5.5 = 0.535; lowest 0.81 - 0.55.
-    assert [metric["value"] for metric in results["metrics"]] == [0.535, 0.26, 0.81]
-    assert "mean of 12 SAEs" in results["metrics"][0]["name"]
+    first, second = data["model-index"][0]["results"]
+    assert [first["dataset"]["config"], second["dataset"]["config"]] == ["mixed", "deceptive_only"]
+    assert second["dataset"]["name"] == "Held-out completions of data/tiny.jsonl, deceptive_only"
+    assert first["dataset"]["revision"] == "d" * 64 and first["dataset"]["split"] == "held_out"
+    # 0.81 - 0.05 i; SAEs are in the order of the manifest, and two conditions alternate.
+    of_saes = {m["name"]: m["value"] for r in (first, second) for m in r["metrics"]}
+    for index, spec in enumerate(release.loaded.saes):
+        n = 20 if spec.condition == "mixed" else 10
+        name = f"{spec.sae_id}: held-out"
+        assert of_saes.pop(f"{name} explained variance, n = {n}") == round(0.81 - 0.05 * index, 3)
+        assert of_saes.pop(f"{name} L0, n = {n}") == 4.0
+    assert of_saes == {}
 
 
 def test_a_license_that_the_hub_does_not_know_is_refused(manifest_data, make) -> None:

@@ -25,18 +25,24 @@ _ANSWERS = re.compile(r"https?://|\]\(|\w/\w|arXiv|\bdoi\b|`|@", re.I)
 def lint_links(card: CardText, known: Surroundings) -> Iterator[Finding]:
     """Relative links against the repository's files, anchors against headings, `see:` at an end."""
     anchors = {anchor for passage in card.passages for anchor in _anchors(passage)}
+    paths = {"."} | {
+        "/".join(parts[:n])
+        for file in known.files
+        for parts in [file.split("/")]
+        for n in range(1, len(parts) + 1)
+    }
     for passage in card.prose:
         text = _CODE_SPAN.sub(lambda m: " " * len(m[0]), passage.raw)
         for pattern in (_LINK, _DEFINITION, _HTML):
             for found in pattern.finditer(text):
                 line = passage.line + text.count("\n", 0, found.start())
-                finding = _target(line, found[1].strip(), anchors, known)
+                finding = _target(line, found[1].strip(), anchors, paths)
                 if finding:
                     yield finding
     yield from _promises(card)
 
 
-def _target(line: int, target: str, anchors: set[str], known: Surroundings) -> Finding | None:
+def _target(line: int, target: str, anchors: set[str], paths: set[str]) -> Finding | None:
     if not target or target == "#":
         return Finding(line, "a link without a target", "warn", target)
     path, _, fragment = target.partition("#")
@@ -48,8 +54,7 @@ def _target(line: int, target: str, anchors: set[str], known: Surroundings) -> F
             return None
         return Finding(line, f"no heading for the link to #{fragment:.80}", "warn", target)
     wanted = normpath(unquote(path.partition("?")[0]))
-    inside = any(file == wanted or file.startswith(f"{wanted}/") for file in known.files)
-    if inside or wanted == ".":
+    if wanted in paths:
         return None
     return Finding(
         line, f"the link to {target!r:.120}, which is not in the repository", "fail", target

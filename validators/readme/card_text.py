@@ -19,8 +19,10 @@ from markdown_it import MarkdownIt
 
 Kind = Literal["heading", "paragraph", "row", "code"]
 
-# Nobody writes so long a card; what is longer would only cost time.
+# Nobody writes so long a card, block or sentence; what is longer would only cost time.
 MAX_CHARACTERS = 400_000
+_MAX_BLOCK = 20_000
+_MAX_SENTENCE = 4_000
 _MAX_FRONT_MATTER = 100_000
 # A line that was wrapped by an editor is at least so long.
 _WRAPPED_FROM = 60
@@ -69,8 +71,8 @@ class Passage:
             for end in [*(m.end() for m in _SENTENCE_END.finditer(text)), len(text)]:
                 sentence = text[start:end]
                 if sentence.strip():
-                    before = text.count("\n", 0, start)
-                    found.append(Statement(line + before, sentence.rstrip()))
+                    found.append(Statement(line, sentence.rstrip()[:_MAX_SENTENCE]))
+                line += sentence.count("\n")
                 start = end
         return tuple(found)
 
@@ -127,14 +129,17 @@ class CardText:
     def statements(self) -> tuple[Statement, ...]:
         """Every line of every block, code included."""
         return tuple(
-            Statement(passage.line + at, line)
+            Statement(passage.line + at, line[:_MAX_SENTENCE])
             for passage in self.passages
             for at, line in enumerate(passage.text.split("\n"))
         )
 
 
 def read_card(text: str) -> CardText:
-    """Take a card apart; a longer one than 400,000 characters is read up to there."""
+    """Take a card apart, within bounds.
+
+    Read are 400,000 characters, of a block of prose 20,000 and of a sentence 4,000.
+    """
     text = text[:MAX_CHARACTERS].replace("\r\n", "\n").replace("\r", "\n")
     metadata, error, body_line = None, "", 0
     head = _FRONT_MATTER.match(text[:_MAX_FRONT_MATTER])
@@ -189,16 +194,17 @@ def _passages(text: str, lines: list[str], before: int) -> Iterator[Passage]:
         elif token.type == "heading_open":
             heading_level = int(token.tag[1:])
         elif token.type == "inline" and above in ("th_open", "td_open"):
-            cells.append(" ".join(visible(token.content).split()))
+            cells.append(" ".join(visible(token.content[:_MAX_BLOCK]).split()))
         elif token.type == "inline":
             level = heading_level if above == "heading_open" else 0
             kind: Kind = "heading" if level else "paragraph"
-            yield Passage(kind, line, visible(token.content), token.content, level=level)
+            raw = token.content[:_MAX_BLOCK]
+            yield Passage(kind, line, visible(raw), raw, level=level)
         elif token.type in ("fence", "code_block"):
             code = token.content.removesuffix("\n")
             yield Passage("code", line + (token.type == "fence"), code, code)
         elif token.type == "html_block":
-            shown = visible(token.content)
+            shown = visible(token.content[:_MAX_BLOCK])
             if shown.strip():
-                yield Passage("paragraph", line, shown, token.content)
+                yield Passage("paragraph", line, shown, token.content[:_MAX_BLOCK])
         above = token.type

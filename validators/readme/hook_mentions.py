@@ -21,7 +21,8 @@ _NAME = re.compile(
 )
 # What the card says that `hook_name` is: the name stands shortly behind the key.
 _STATES = re.compile(
-    r"(?<!\w)hook_name`?\"?\]?(?: field)?[^\n.;]{0,40}?(?:=|:|is|e\.g\.)?[^\n.;]{0,8}$"
+    r"(?<!\w)hook_name`?\"?\]?(?: field)?(?: in `?cfg\.json`?)?"
+    r"[^\n.;]{0,40}?(?:=|:|is|e\.g\.)?[^\n.;]{0,8}$"
 )
 _NEGATED = re.compile(r"\b(?:not|never|rather than|instead of|unlike)\W{1,3}$")
 _OF_SAES = re.compile(r"\bSAEs?\b|\b[Ss]parse [Aa]uto-?encoders?\b")

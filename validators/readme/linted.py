@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable
+from itertools import islice
 
 from manifests.hooks import BLOCKS_PATH
 from validators.check import Passed, Problem, Skipped, Verdict
@@ -15,6 +16,7 @@ from validators.report import Severity
 from validators.subjects import RepositorySubject
 
 _SHOWN = 12
+_COUNTED = 500
 _ORDER: tuple[Severity, ...] = ("fail", "warn", "note")
 _READ: weakref.WeakKeyDictionary[RepositorySubject, CardText] = weakref.WeakKeyDictionary()
 _AROUND: weakref.WeakKeyDictionary[RepositorySubject, Surroundings] = weakref.WeakKeyDictionary()
@@ -28,7 +30,9 @@ def linted(subject: RepositorySubject, lint: Callable[[CardText], Iterable[Findi
         card = card_text(subject)
     except UnreadableFile:
         return Skipped("README.md cannot be read, as R001 says", required=False)
-    findings = sorted(set(lint(card)), key=lambda f: (_ORDER.index(f.severity), f.line, f.what))
+    findings = sorted(
+        set(islice(lint(card), _COUNTED)), key=lambda f: (_ORDER.index(f.severity), f.line, f.what)
+    )
     if not findings:
         return Passed()
     by_line = sorted(findings[:_SHOWN], key=lambda f: (f.line, f.what))

@@ -74,15 +74,15 @@ def _mean_std(
     slack = Decimal(1).scaleb(-mean.decimals) / 2
     if not mean.may_be(exact - slack, exact + slack):
         what = f"{mean.text} is printed for the mean of {listed}, which is {shown(exact, 4)}"
-        yield Finding(statement.line, what, "fail", found[0])
+        yield Finding(statement.line, what, "fail", found[2])
     sample, population = statistics.stdev(values), statistics.pstdev(values)
     beside = f"{std.text} for {listed}: n - 1 gives {shown(sample, 3)}, n {shown(population, 3)}"
     if std.may_be(sample - slack, sample + slack):
         return
     if std.may_be(population - slack, population + slack):
-        yield Finding(statement.line, f"{beside}; with so few, divide by n - 1", "warn", found[0])
+        yield Finding(statement.line, f"{beside}; with so few, divide by n - 1", "warn", found[3])
     else:
-        yield Finding(statement.line, beside, "fail", found[0])
+        yield Finding(statement.line, beside, "fail", found[3])
 
 
 def _examples(card: CardText) -> Iterator[Finding]:
