@@ -12,6 +12,7 @@ from cards.architectures import ArchitectureFacts, kinds_of
 from cards.claims import HeldClaim, held_claims
 from cards.data_facts import DataFacts, data_facts
 from cards.escaping import Markdown
+from cards.figures.figure import Figure
 from cards.figures.kinds import figures_of
 from cards.front_matter import front_matter
 from cards.limitations import Limitations, limitations
@@ -95,8 +96,12 @@ class CardContext:
     provenance: Provenance
 
 
-def card_context(sources: Sources) -> CardContext:
+def card_context(sources: Sources, figures: dict[str, Figure | None] | None = None) -> CardContext:
     """The context of one card; equal sources give an equal context.
+
+    Args:
+        sources: what the card is made from.
+        figures: those of the sources, where the caller has them already.
 
     Raises:
         MissingMetric: the report lacks a number that the card prints.
@@ -124,7 +129,7 @@ def card_context(sources: Sources) -> CardContext:
         limitations=limitations(sources),
         figures={
             name: None if figure is None else FigureLink(Markdown(figure.path_in_repo), figure.alt)
-            for name, figure in figures_of(sources).items()
+            for name, figure in (figures or figures_of(sources)).items()
         },
         provenance=Provenance(
             tool_version=sources.tool_version,

@@ -55,9 +55,10 @@ def render(loaded: LoadedManifest, build: BuildFolder, *, progress: Progress) ->
         MissingExtra: a figure must be drawn, and matplotlib is not installed; nothing is written.
     """
     sources = read_sources(loaded, build)
+    figures = figures_of(sources)
     files: dict[str, bytes | None] = {
-        **rendered_files(sources),
-        **figure_files(_figures(sources), build.repository),
+        **_text_files(sources, figures),
+        **figure_files(existing(figures), build.repository),
     }
     written, unchanged, deleted = [], [], []
     with progress.task("Rendering the card", total=len(files)) as task:
@@ -90,12 +91,13 @@ def stale_files(loaded: LoadedManifest, build: BuildFolder) -> dict[str, str]:
     """
     stale = {}
     sources = read_sources(loaded, build)
-    for path_in_repo, content in rendered_files(sources).items():
+    figures = figures_of(sources)
+    for path_in_repo, content in _text_files(sources, figures).items():
         path = build.repository / path_in_repo
         on_disk = path.read_bytes() if path.is_file() else b""
         if on_disk != content:
             stale[path_in_repo] = _diff(path_in_repo, on_disk, content)
-    for path_in_repo, reason in stale_figures(_figures(sources), build.repository).items():
+    for path_in_repo, reason in stale_figures(existing(figures), build.repository).items():
         stale[path_in_repo] = f"{path_in_repo}: {reason}\n"
     return stale
 
@@ -106,9 +108,14 @@ def rendered_files(sources: Sources) -> dict[str, bytes]:
     `card.json` comes last; it has the others' SHA-256, those of the user's own partials, and the
     digests of what the figures show.
     """
+    return _text_files(sources, figures_of(sources))
+
+
+def _text_files(sources: Sources, figures: dict[str, Figure | None]) -> dict[str, bytes]:
     manifest = sources.loaded.manifest
+    readme = render_template(TEMPLATE, card_context(sources, figures), sources.overrides)
     files = {
-        README: _readme(sources).encode("utf-8"),
+        README: readme.encode("utf-8"),
         ROOT_INDEX: _json(root_index(sources)),
         "manifest.json": _json(manifest.resolved(), sort_keys=True),
     }
@@ -122,18 +129,10 @@ def rendered_files(sources: Sources) -> dict[str, bytes]:
             "template": TEMPLATE,
             "overrides": override_digests(sources.overrides),
             "files": {path: bytes_sha256(content) for path, content in files.items()},
-            "figures": digests_of(_figures(sources)),
+            "figures": digests_of(existing(figures)),
         }
     )
     return files
-
-
-def _readme(sources: Sources) -> str:
-    return render_template(TEMPLATE, card_context(sources), sources.overrides)
-
-
-def _figures(sources: Sources) -> tuple[Figure, ...]:
-    return existing(figures_of(sources))
 
 
 def _json(value: Any, *, sort_keys: bool = False) -> bytes:

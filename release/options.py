@@ -53,6 +53,10 @@ MeasuredTargetArgument = Annotated[
         "build is taken where there is one, else the repository is fetched.",
     ),
 ]
+ManifestsArgument = Annotated[
+    list[Path] | None, typer.Argument(metavar="MANIFEST...", help="One or more manifests.")
+]
+AllOption = Annotated[bool, typer.Option("--all", help="Every manifest of --manifests.")]
 DeviceOption = Annotated[
     str | None,
     typer.Option(

@@ -252,10 +252,10 @@ def test_the_front_matter_is_what_the_hub_reads(release) -> None:
     assert data["base_model_relation"] == "adapter"
     assert data["tags"] == ["sparse-autoencoder", "demonstration"]
     first, second = data["model-index"][0]["results"]
-    assert [first["dataset"]["config"], second["dataset"]["config"]] == ["mixed", "deceptive_only"]
-    assert second["dataset"]["name"] == "Held-out completions of data/tiny.jsonl, deceptive_only"
+    assert [first["dataset"]["config"], second["dataset"]["config"]] == ["deceptive_only", "mixed"]
+    assert first["dataset"]["name"] == "Held-out completions of data/tiny.jsonl, deceptive_only"
     assert first["dataset"]["revision"] == "d" * 64 and first["dataset"]["split"] == "held_out"
-    # 0.81 - 0.05 i; SAEs are in the order of the manifest, and two conditions alternate.
+    # 0.81 - 0.05 i, in the order of the manifest's SAEs.
     of_saes = {m["name"]: m["value"] for r in (first, second) for m in r["metrics"]}
     for index, spec in enumerate(release.loaded.saes):
         n = 20 if spec.condition == "mixed" else 10

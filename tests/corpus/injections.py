@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import injected_cards
 import injected_config
 import injected_files
 import injected_places
@@ -10,6 +11,7 @@ import injected_weights
 from injection import Injection
 
 ALL: tuple[Injection, ...] = (
+    *injected_cards.INJECTIONS,
     *injected_files.INJECTIONS,
     *injected_config.INJECTIONS,
     *injected_places.INJECTIONS,

@@ -1,16 +1,18 @@
 """What is wrong and what is right on four published cards, line by line, and what finds it.
 
 Run as a program it writes docs/seed-cards.md; `test_card_lint_seeds.py` holds both to the checks.
-Lines are those of the pages in `seed_cards`, which were copied without their markup.
+The cards are their authors' and are not kept here: SAE_RELEASE_SEED_CARDS names a folder with their
+text, `NAME.card.txt` each, without front matter and code fences; lines are counted there.
 """
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 CARDS = ("tinyllama-1-1b", "smollm2-135m", "nanochat-d32", "gemma4-e2b-gf1")
-FOLDER = Path(__file__).resolve().parent / "seed_cards"
+FOLDER = Path(os.environ.get("SAE_RELEASE_SEED_CARDS") or "seed-cards-not-at-hand")
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "seed-cards.md"
 
 
@@ -214,9 +216,10 @@ def page() -> str:
         "",
         "Four cards of the study were read by hand, number by number. Each thing that is wrong",
         "stands below, with the check that finds it and the line at which it does, or with the",
-        "reason why no rule finds it. Lines are those of the pages in tests/validators/seed_cards,",
-        "which were copied without front matter and code blocks. This page is written by",
-        "`python tests/validators/seed_lines.py`, and a test holds it to what the checks find.",
+        "reason why no rule finds it. Lines are those of the cards' text without front matter and",
+        "code fences. The cards are their authors' and are not kept here; with them in the folder",
+        "that SAE_RELEASE_SEED_CARDS names, tests/validators/test_card_lint_seeds.py holds this",
+        "page, which `python tests/validators/seed_lines.py` writes, to what the checks find.",
         "",
         f"Of {len(WRONG)} things that are wrong, {n_found} are found, {n_by_manifest} of them only"
         f" with the manifest at hand; {len(WRONG) - n_found} are not mechanical. {len(RIGHT)}"

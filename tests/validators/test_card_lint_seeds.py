@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from seed_lines import BESIDE, CARDS, FOLDER, PAGE, RIGHT, WRONG, page
+from seed_lines import BESIDE, CARDS, FOLDER, RIGHT, WRONG
 
 from manifests.load import load_manifest
 from manifests.progress import Silent
@@ -21,6 +21,11 @@ from validators.readme.linted import card_text, linted
 from validators.registry import all_checks
 from validators.subjects import RepositorySubject
 
+if not FOLDER.is_dir():
+    pytest.skip(
+        "SAE_RELEASE_SEED_CARDS names no folder with the published cards", allow_module_level=True
+    )
+
 MANIFESTS = Path(__file__).resolve().parents[2] / "manifests"
 MODULES = (readme_names, readme_numbers, readme_page)
 
@@ -31,7 +36,7 @@ def findings(card: str, *, has_manifest: bool) -> tuple[tuple[str, Finding], ...
     found: list[tuple[str, Finding]] = []
     claim = local_claim(load_manifest(MANIFESTS / f"{card}.yaml")) if has_manifest else None
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        (Path(folder) / "README.md").write_bytes((FOLDER / f"{card}.txt").read_bytes())
+        (Path(folder) / "README.md").write_bytes((FOLDER / f"{card}.card.txt").read_bytes())
         subject = RepositorySubject(LocalRepository(Path(folder)), claim, progress=Silent())
         own = [
             check for check in all_checks() for module in MODULES if check in vars(module).values()
@@ -75,7 +80,7 @@ def test_everything_that_is_found_is_wrong(card: str) -> None:
 
 @pytest.mark.parametrize(("card", "line", "words"), RIGHT)
 def test_what_is_right_raises_nothing(card: str, line: int, words: str) -> None:
-    text = (FOLDER / f"{card}.txt").read_text(encoding="utf-8").splitlines()[line - 1]
+    text = (FOLDER / f"{card}.card.txt").read_text(encoding="utf-8").splitlines()[line - 1]
     start = text.index(words)
     for has_manifest in (False, True):
         for _, found in findings(card, has_manifest=has_manifest):
@@ -88,13 +93,10 @@ def test_what_is_right_raises_nothing(card: str, line: int, words: str) -> None:
 
 def test_the_outcome_names_the_lines() -> None:
     with TemporaryDirectory() as folder:
-        (Path(folder) / "README.md").write_bytes((FOLDER / "nanochat-d32.txt").read_bytes())
+        (Path(folder) / "README.md").write_bytes((FOLDER / "nanochat-d32.card.txt").read_bytes())
         subject = RepositorySubject(LocalRepository(Path(folder)), None, progress=Silent())
         verdict = readme_numbers.counts_multiply.ask(subject)
         assert not isinstance(verdict, Passed)
         assert re.match(r"README\.md, line 5: 6 layers x 3", verdict.found)
         assert linted(subject, lambda card: ()) == Passed()
 
-
-def test_the_page_in_docs_is_the_one_of_the_lines() -> None:
-    assert PAGE.read_text(encoding="utf-8") == page(), "run `python tests/validators/seed_lines.py`"

@@ -65,7 +65,7 @@ def test_what_is_hidden_or_code_makes_no_statement(text: str) -> None:
         (f"| a |\n|---|\n| {WRONG} |", 3),
         (f"<b>\n{WRONG}\n</b>", 2),
         ("Of all, **14**/30 (`57`%) do.", 1),
-        ("Of [all](http://a/1/2), 14/30\r\n(57%) do.", 1),
+        ("Of [all](http://a/1/2) that were looked at and counted in full, 14/30\r\n(57%) do.", 1),
         (f"\ufeff\n{WRONG}", 2),
         (f"---\n{WRONG}", 2),
     ],

@@ -227,8 +227,7 @@ def _sentence(verdict: StabilityVerdict, over: str) -> str:
     words = {
         "d_max_variation": "d_max varies by {value:.0%} of its mean (at most {limit:.0%})",
         "top_overlap": "{value:.0%} of the top latents are found again (at least {limit:.0%})",
-        "top_overlap_above_chance": "{value:.0%} of the top latents are found again, chance alone "
-        "gives {limit:.0%}",
+        "top_overlap_above_chance": "that is not above what chance may give ({limit:.0%})",
     }
     parts = [words[c.name].format(value=c.value, limit=c.limit) for c in verdict.decided_by]
     return f"{verdict.verdict} {over}: {'; '.join(parts)}"

@@ -13,7 +13,6 @@ from validators.readme.findings import Finding, Surroundings
 _LINK = re.compile(
     r"!?\[[^\[\]\n]{0,300}\]\(<?([^()\s<>]{0,1000}(?:\([^()\s]{0,200}\))?)>?[^()\n]{0,200}\)"
 )
-_DEFINITION = re.compile(r"^ {0,3}\[[^\[\]\n]{1,200}\]:\s{0,8}<?(\S{1,1000}?)>?(?:\s|$)", re.M)
 _HTML = re.compile(r"<(?:a|img)\b[^<>]{0,300}?\b(?:href|src)=[\"']([^\"'<>]{1,1000})[\"']")
 _CODE_SPAN = re.compile(r"(`{1,3})[^`\n]{1,300}\1")
 _SCHEME = re.compile(r"[a-zA-Z][\w+.-]{1,20}:|//")
@@ -33,12 +32,16 @@ def lint_links(card: CardText, known: Surroundings) -> Iterator[Finding]:
     }
     for passage in card.prose:
         text = _CODE_SPAN.sub(lambda m: " " * len(m[0]), passage.raw)
-        for pattern in (_LINK, _DEFINITION, _HTML):
+        for pattern in (_LINK, _HTML):
             for found in pattern.finditer(text):
                 line = passage.line + text.count("\n", 0, found.start())
                 finding = _target(line, found[1].strip(), anchors, paths)
                 if finding:
                     yield finding
+    for line, target in card.references:
+        finding = _target(line, target, anchors, paths)
+        if finding:
+            yield finding
     yield from _promises(card)
 
 
@@ -49,8 +52,8 @@ def _target(line: int, target: str, anchors: set[str], paths: set[str]) -> Findi
     if _SCHEME.match(target) or target.startswith("/"):
         return None
     if not path:
-        named = unquote(fragment).lower()
-        if named in anchors or named.removeprefix("user-content-") in anchors:
+        named = unquote(fragment).lower().removeprefix("user-content-")
+        if named in anchors or _plain(named) in anchors:
             return None
         return Finding(line, f"no heading for the link to #{fragment:.80}", "warn", target)
     wanted = normpath(unquote(path.partition("?")[0]))
@@ -62,13 +65,19 @@ def _target(line: int, target: str, anchors: set[str], paths: set[str]) -> Findi
 
 
 def _anchors(passage: Passage) -> Iterator[str]:
-    """What the Hub and GitHub make of a heading, and ids written as HTML."""
+    """Ids written as HTML, and what may be made of a heading.
+
+    Hosts differ in what becomes of signs: they are left out, or a dash takes their place.
+    """
     yield from (anchor.lower() for anchor in _ID.findall(passage.raw))
     if passage.kind == "heading":
-        words = re.sub(r"[^\w\- ]", "", passage.text.strip().lower())
-        yield words.replace(" ", "-")
-        # The Hub joins words that a sign stood between with one dash.
-        yield re.sub(r"[\s-]+", "-", words)
+        words = passage.text.strip().lower()
+        yield _plain(re.sub(r"[^\w\- ]", "", words))
+        yield _plain(words)
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^\w]+", "-", text).strip("-")
 
 
 def _promises(card: CardText) -> Iterator[Finding]:

@@ -77,11 +77,11 @@ class Passage:
         return tuple(found)
 
     def _joined_lines(self) -> Iterator[tuple[int, str]]:
-        lines = self.text.split("\n")
+        lines, raw = self.text.split("\n"), self.raw.split("\n")
         start = 0
         for at in range(1, len(lines) + 1):
             if at < len(lines) and self.kind == "paragraph":
-                is_wrapped = len(lines[at - 1]) >= _WRAPPED_FROM
+                is_wrapped = len(raw[at - 1]) >= _WRAPPED_FROM
                 if is_wrapped and not _LIST_MARK.match(lines[at]):
                     continue
             yield self.line + start, "\n".join(lines[start:at])
@@ -108,11 +108,14 @@ class CardText:
         passages: all blocks in order, without hidden comments.
         metadata: the front matter; None where there is none or it cannot be read.
         metadata_error: why it cannot be read; empty otherwise.
+        references: line and target of each link that is defined apart, as `[name]: target`.
+        lines: the whole card but its front matter, whose lines are empty here.
     """
 
     passages: tuple[Passage, ...] = ()
     metadata: dict[str, Any] | None = None
     metadata_error: str = ""
+    references: tuple[tuple[int, str], ...] = ()
     lines: tuple[str, ...] = field(default=(), repr=False)
 
     @cached_property
@@ -148,19 +151,27 @@ def read_card(text: str) -> CardText:
         body_line = text.count("\n", 0, head.end())
         text = text[head.end() :]
     lines = text.split("\n")
+    defined: dict[str, Any] = {}
     return CardText(
-        passages=tuple(_passages(text, lines, body_line)),
+        passages=tuple(_passages(text, lines, body_line, defined)),
         metadata=metadata,
         metadata_error=error,
+        references=tuple(
+            (reference["map"][0] + body_line + 1, reference["href"])
+            for reference in defined.get("references", {}).values()
+        ),
         lines=("",) * body_line + tuple(lines),
     )
 
 
 def visible(text: str) -> str:
     """Text without comments, tags, emphasis and link targets; as many lines as before."""
-    text = _COMMENT.sub(lambda m: "\n" * m[0].count("\n"), text)
-    text = _LINK.sub(r"\1", text)
+    text = _LINK.sub(r"\1", _uncommented(text))
     return _MARKUP.sub("", _TAG.sub(" ", text)).replace("\u00a0", " ")
+
+
+def _uncommented(text: str) -> str:
+    return _COMMENT.sub(lambda m: "\n" * m[0].count("\n"), text)
 
 
 def _metadata(text: str) -> tuple[dict[str, Any] | None, str]:
@@ -174,13 +185,15 @@ def _metadata(text: str) -> tuple[dict[str, Any] | None, str]:
     return found, ""
 
 
-def _passages(text: str, lines: list[str], before: int) -> Iterator[Passage]:
+def _passages(
+    text: str, lines: list[str], before: int, defined: dict[str, Any]
+) -> Iterator[Passage]:
     parser = MarkdownIt("commonmark").enable("table").disable("inline")
     header: tuple[str, ...] = ()
     cells: list[str] = []
     row, is_header, above = 0, False, ""
     heading_level = 0
-    for token in parser.parse(text):
+    for token in parser.parse(text, defined):
         line = (token.map[0] if token.map else 0) + before + 1
         if token.type in ("thead_open", "thead_close"):
             is_header = token.type == "thead_open"
@@ -198,13 +211,13 @@ def _passages(text: str, lines: list[str], before: int) -> Iterator[Passage]:
         elif token.type == "inline":
             level = heading_level if above == "heading_open" else 0
             kind: Kind = "heading" if level else "paragraph"
-            raw = token.content[:_MAX_BLOCK]
+            raw = _uncommented(token.content[:_MAX_BLOCK])
             yield Passage(kind, line, visible(raw), raw, level=level)
         elif token.type in ("fence", "code_block"):
             code = token.content.removesuffix("\n")
             yield Passage("code", line + (token.type == "fence"), code, code)
         elif token.type == "html_block":
-            shown = visible(token.content[:_MAX_BLOCK])
-            if shown.strip():
-                yield Passage("paragraph", line, shown, token.content[:_MAX_BLOCK])
+            raw = _uncommented(token.content[:_MAX_BLOCK])
+            if raw.strip():
+                yield Passage("paragraph", line, visible(raw), raw)
         above = token.type

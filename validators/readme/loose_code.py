@@ -14,7 +14,8 @@ _IMPORT = re.compile(
     r"\s*(?:#.{0,200})?$"
 )
 _CODE = re.compile(
-    r"[A-Za-z_][\w.\[\]\"', ]{0,80} = \S|[a-z_][\w.]{0,60}\(.{0,200}\)\s*$|#|from |import "
+    r"[A-Za-z_][\w.\[\]\"', ]{0,80} = \S|[a-z_][\w.]{0,60}\(.{0,200}\)\s*$"
+    r"|#|from |import |def |class |with "
 )
 _OPENS = re.compile(
     r"(\s*)(?:def \w{1,60}\([^()]{0,200}\)(?: -> [\w\[\], ]{1,60})?"

@@ -16,6 +16,7 @@ _PERCENT = re.compile(r"\d ?%|\b0\.\d{2,}")
 _P_VALUE = re.compile(r"\bp ?[<>=] ?0?\.(?!0[51]\b)\d{1,6}")
 _HAS_N = re.compile(r"\bn ?= ?[\d(]|\bn=|\b\d[\d,]* (?:samples|completions|prompts|vectors|runs)\b")
 _RATE = re.compile(r"\w*rate$|accuracy$", re.IGNORECASE)
+_SETTING = re.compile(r"learning|sampl|drop|decay", re.IGNORECASE)
 _N_COLUMN = re.compile(
     r"n$|n_\w+|num\w*|count\w*|\w*(?:samples|vectors|completions)$", re.IGNORECASE
 )
@@ -79,10 +80,16 @@ def _rates(card: CardText) -> Iterator[Finding]:
 def _column(
     card: CardText, passage: Passage, names: tuple[str, ...], filled: set[str], line: int
 ) -> Iterator[Finding]:
-    rates = [name for name in names if _RATE.search(name) and name in filled]
+    rates = [
+        name
+        for name in names
+        if _RATE.search(name) and not _SETTING.search(name) and name in filled
+    ]
     if not rates or any(_N_COLUMN.match(name) for name in names):
         return
     at = card.passages.index(passage)
-    near = "\n".join(each.text for each in card.passages[max(0, at - 1) : at + 2])
+    # The block before, past the header's own row, and the one behind.
+    first = at - 2 if passage.kind == "row" else at - 1
+    near = "\n".join(each.text for each in card.passages[max(0, first) : at + 2])
     if not _HAS_N.search(near):
         yield Finding(line, f"the column {rates[0]!r:.60} has no n beside it", "note", rates[0])

@@ -12,13 +12,13 @@ from validators.readme.findings import Finding
 from validators.readme.quantities import printed, shown
 
 _F = r"(-?\d{1,6}(?:\.\d{1,20})?)"
-_VALUE = re.compile(rf"\b([A-Za-z][\w ]{{1,30}}?) ?= ?{_F}(?![\w.]|,\d)")
+_VALUE = re.compile(rf"\b([A-Za-z][\w ]{{1,30}}?) ?= ?{_F}(?!\w|[.,]\d)")
 _MEAN_STD = re.compile(
     rf"\b([\w ]{{0,30}}?)\bmean ?(?:\u00b1|\+/-) ?(?:std|sd|s\.d\.)[\w ]{{0,12}} ?[=:] ?"
     rf"{_F} ?(?:\u00b1|\+/-) ?{_F} ?\( ?n ?= ?(\d{{1,4}}) ?\)",
     re.IGNORECASE,
 )
-_LONG = re.compile(r"(?<![\w.])-?\d{1,6}\.\d{9,20}(?![\w.])")
+_LONG = re.compile(r"(?<![\w.])-?\d{1,6}\.\d{9,20}(?!\w|\.\d)")
 _QUOTE = re.compile(r"\"([^\n]{40,2000})\"\s*$")
 _FEATURE = re.compile(r"\b(?:feature_id|feature|latent)\s?[=#: ]\s?(\d{1,9})\b")
 _ALIVE = re.compile(
