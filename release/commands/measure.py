@@ -37,7 +37,7 @@ def measure(
     """Compute probes, effect sizes, stability, steering and comparisons into report.json.
 
     Settings stand under `measure` in the manifest. What was computed of an SAE is kept, so that a
-    further SAE costs what that one costs. Numbers that are equal in every run need no second one.
+    further SAE costs what that one costs; every run gives the same numbers.
 
     Example: release measure manifests/demo-smollm2-135m-instruct.yaml
     """
