@@ -103,7 +103,9 @@ def main() -> None:
     source = BuildFolder(options.build / loaded.name)
     with tempfile.TemporaryDirectory() as folder:
         build = BuildFolder(Path(folder) / loaded.name)
-        shutil.copytree(source.root, build.root, ignore=shutil.ignore_patterns("measured"))
+        shutil.copytree(
+            source.root, build.root, ignore=shutil.ignore_patterns("measured", "report.json")
+        )
         clock = Clock()
         started = time.perf_counter()
         with every_part_timed(clock):
