@@ -99,4 +99,3 @@ def test_the_outcome_names_the_lines() -> None:
         assert not isinstance(verdict, Passed)
         assert re.match(r"README\.md, line 5: 6 layers x 3", verdict.found)
         assert linted(subject, lambda card: ()) == Passed()
-
