@@ -26,7 +26,7 @@ SPEC = SaeSpec(
 
 
 def judged(sae_id: str, *, error: float = 1.0, l0: int = 4, **differs: object) -> Judged:
-    """An SAE with the same error and L0 on every vector; all are at a distance of 2 from the mean."""
+    """An SAE with the same error and L0 on every vector; each is 2 away from the mean."""
     run = PerVector(
         squared_error=np.full(N, error),
         squares_about_mean=np.full(N, 4.0),
