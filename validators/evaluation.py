@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from validators.distributions import Distributions
 from validators.evidence.activations import Vectors
 from validators.evidence.evidence import OUTLIER_NORM
+from validators.latent_distributions import distributions_of
 from validators.manual.path_agreement import PathAgreement, compare_paths, run_saelens
 from validators.metrics.bootstrap import Estimate, explained_variance_interval, squares_about_mean
 from validators.metrics.pca_baseline import pca_explained_variance
@@ -40,6 +42,7 @@ class Evaluation:
     held_out: LatentCounts
     train: LatentCounts | None
     measurements: dict[str, Measurement]
+    distributions: Distributions
 
 
 def evaluate(sae: SaeSubject) -> Evaluation:
@@ -88,6 +91,9 @@ def evaluate(sae: SaeSubject) -> Evaluation:
         agreement=agreement,
         held_out=held_counts,
         train=train_counts if train is not None else None,
+        distributions=distributions_of(
+            sae, held_out=held_counts, train=None if train is None else train_counts
+        ),
         measurements={
             "explained_variance": held(
                 held_sums.explained_variance, interval=explained_variance_of_groups

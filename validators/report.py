@@ -10,12 +10,21 @@ import datetime
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from manifests.build_folder import write_atomically
 from manifests.errors import ReleaseError
+from validators.distributions import Distributions
 
-FORMAT: Literal["sae-release.report/2"] = "sae-release.report/2"
+FORMAT: Literal["sae-release.report/3"] = "sae-release.report/3"
 
 Tier = Literal["static", "load", "activations"]
 Severity = Literal["fail", "warn", "note"]
@@ -121,6 +130,9 @@ class Measurements(_Strict):
     )
     saes: dict[str, dict[str, Measurement]] = Field(
         description="sae_id -> metric name of docs/terms.md -> measurement."
+    )
+    distributions: dict[str, Distributions] = Field(
+        default_factory=dict, description="By sae_id; empty in a report of the format before."
     )
 
 
@@ -285,7 +297,7 @@ class Portability(_Strict):
 class Report(_Strict):
     """The whole file."""
 
-    format: Literal["sae-release.report/2"] = FORMAT
+    format: Literal["sae-release.report/2", "sae-release.report/3"] = FORMAT
     tool_version: str
     repo_id: str | None
     manifest_digest: str | None
@@ -296,6 +308,12 @@ class Report(_Strict):
     measurements: Measurements | None = None
     tables: Tables | None = None
     portability: Portability | None = None
+
+    @field_validator("format")
+    @classmethod
+    def _of_this_format(cls, _: str) -> Literal["sae-release.report/3"]:
+        """A report of format 2 is one of format 3 without distributions, and is written so."""
+        return FORMAT
 
     def write(self, path: Path) -> None:
         """Write the report as indented JSON with a final newline."""

@@ -139,6 +139,7 @@ def _measurements(
         environment=environment,
         n_vectors=subject.evidence.n_vectors(),
         saes={sae_id: sae.measurements for sae_id, sae in evaluated.items()},
+        distributions={sae_id: sae.evaluation.distributions for sae_id, sae in evaluated.items()},
     )
 
 
@@ -173,6 +174,9 @@ def _current_report(
     measured = report.measurements
     data = data_digests(loaded)
     if measured is None or not data or not data.items() <= measured.inputs.items():
+        return None
+    if measured.distributions.keys() != measured.saes.keys():
+        # The format before this one has none, and is otherwise as good.
         return None
     return report
 

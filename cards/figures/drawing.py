@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,10 @@ from manifests.errors import MissingExtra
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
+
+# Positions in points; a hundredth of one is not seen. Factors of transforms stand elsewhere.
+_POSITIONS = re.compile(r'(?<= )(?:d|x|y)="[^"]*"|translate\([^)]*\)')
+_LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}")
 
 # matplotlib types every key for itself.
 _STYLE: Any = {
@@ -72,4 +77,9 @@ def _svg(canvas: Canvas) -> bytes:
     metadata = {"Date": None, "Creator": None, "Format": None, "Type": None}
     canvas.savefig(stream, format="svg", metadata=metadata)
     text = stream.getvalue().decode("utf-8").replace("\r\n", "\n")
+    text = _POSITIONS.sub(lambda found: _LONG_NUMBER.sub(_rounded, found[0]), text)
     return ("\n".join(line.rstrip() for line in text.splitlines()) + "\n").encode("utf-8")
+
+
+def _rounded(number: re.Match[str]) -> str:
+    return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")

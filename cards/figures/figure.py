@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 FOLDER = "figures"
 # Part of every digest: a change to the look of all figures has them drawn again.
-STYLE_VERSION = 1
+STYLE_VERSION = 2
 _LONGEST_LABEL = 48
 
 
@@ -75,11 +75,11 @@ def range_text(values: Sequence[float], form: str) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def label_text(text: str) -> str:
+def label_text(text: str, *, longest: int = _LONGEST_LABEL) -> str:
     """A name as a figure can show it: one short line of printable characters."""
     printable = "".join(
         char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text
     )
-    if len(printable) <= _LONGEST_LABEL:
+    if len(printable) <= longest:
         return printable
-    return f"{printable[: _LONGEST_LABEL - 1]}\N{HORIZONTAL ELLIPSIS}"
+    return f"{printable[: longest - 1]}\N{HORIZONTAL ELLIPSIS}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cards.figures import portability_map, probe_profile, sparsity, thresholds
+from cards.figures import firing_density, portability_map, probe_profile, sparsity, thresholds
 from cards.figures.figure import Figure, FigureData, figure_of
 from cards.sources import Sources
 
@@ -20,6 +20,7 @@ class Kind:
 
 KINDS: dict[str, Kind] = {
     "sparsity": Kind(sparsity.VERSION, sparsity.sparsity),
+    "firing_density": Kind(firing_density.VERSION, firing_density.firing_density),
     "thresholds": Kind(thresholds.VERSION, thresholds.thresholds),
     "probe_profile": Kind(probe_profile.VERSION, probe_profile.probe_profile),
     "portability": Kind(portability_map.VERSION, portability_map.portability_map),
@@ -27,7 +28,7 @@ KINDS: dict[str, Kind] = {
 
 
 def figures_of(sources: Sources) -> dict[str, Figure | None]:
-    """By kind, the figure that the sources have numbers for, or None.
+    """By kind, the figure that the sources have numbers for, or None; all None without a report.
 
     Raises:
         MissingMetric: the report lacks a number that a figure shows.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -26,3 +27,8 @@ def tidy(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(visible=True, axis="y", color=BAND, linewidth=0.6)
     axes.set_axisbelow(True)
+
+
+def legend_columns(n_entries: int, *, at_most: int = 6) -> int:
+    """So many that the rows of a legend are equally full."""
+    return math.ceil(n_entries / math.ceil(n_entries / at_most))

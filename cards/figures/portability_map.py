@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cards.figures.figure import label_text, range_text
 from cards.figures.look import BAND, FAINT, INK
 from cards.sources import Sources
+from validators.report import Shift
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -147,7 +148,7 @@ def _write_numbers(axes: Axes, values: Values, measure: _Measure) -> None:
 
 def portability_map(sources: Sources) -> PortabilityMap | None:
     """The numbers of the figure; None where nothing was run at another precision."""
-    found = sources.report.portability
+    found = sources.portability
     if found is None:
         return None
     labels = tuple(
@@ -160,7 +161,7 @@ def portability_map(sources: Sources) -> PortabilityMap | None:
     sae_ids = tuple(spec.sae_id for spec in sources.loaded.saes)
 
     def values(name: str) -> Values:
-        return tuple(tuple(_value(sources, one, at, name) for at in labels) for one in sae_ids)
+        return tuple(tuple(_value(found.saes[one][at], name) for at in labels) for one in sae_ids)
 
     limits = sources.loaded.manifest.portability.limits
     return PortabilityMap(
@@ -174,9 +175,8 @@ def portability_map(sources: Sources) -> PortabilityMap | None:
     )
 
 
-def _value(sources: Sources, sae_id: str, label: str, name: str) -> float | None:
-    assert sources.report.portability is not None
-    found = sources.report.portability.saes[sae_id][label].metrics.get(name)
+def _value(shift: Shift, name: str) -> float | None:
+    found = shift.metrics.get(name)
     return None if found is None else found.value
 
 

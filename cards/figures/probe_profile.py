@@ -6,10 +6,10 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cards.architectures import facts_of
-from cards.detection import ACCURACY, CHANCE, metric_of, metric_of_layer
 from cards.figures.figure import range_text
-from cards.figures.look import BAND, FAINT, INK, colour_of, tidy
+from cards.figures.look import BAND, FAINT, INK, colour_of, legend_columns, tidy
+from cards.sections.architectures import facts_of
+from cards.sections.detection import ACCURACY, CHANCE, metric_of, metric_of_layer
 from cards.sources import Sources
 
 if TYPE_CHECKING:
@@ -127,7 +127,8 @@ class ProbeProfile:
         axes.set_xticks(layers)
         axes.set_xlabel("layer")
         axes.set_ylabel("balanced accuracy")
-        canvas.legend(loc="outside lower center", ncols=min(len(names) + 2, 4))
+        columns = legend_columns(len(names) + 2, at_most=4)
+        canvas.legend(loc="outside lower center", ncols=columns)
 
 
 def probe_profile(sources: Sources) -> ProbeProfile | None:
@@ -136,7 +137,7 @@ def probe_profile(sources: Sources) -> ProbeProfile | None:
     Raises:
         MissingMetric: the tables lack a probe.
     """
-    tables, specs = sources.report.tables, sources.loaded.saes
+    tables, specs = sources.tables, sources.loaded.saes
     if tables is None:
         return None
     raw = []

@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cards.architectures import facts_of
 from cards.figures.figure import label_text, range_text
-from cards.figures.look import FAINT, MARKERS, colour_of, tidy
-from cards.metrics import EXPLAINED_VARIANCE, L0, measurement
+from cards.figures.look import FAINT, MARKERS, colour_of, legend_columns, tidy
+from cards.sections.architectures import facts_of
+from cards.sections.metrics import EXPLAINED_VARIANCE, L0, measurement
 from cards.sources import Sources
 
 if TYPE_CHECKING:
@@ -131,7 +131,8 @@ class Sparsity:
                     label=f"below {_LOWEST:g}",
                 )
             )
-        canvas.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 6))
+        columns = legend_columns(len(handles))
+        canvas.legend(handles=handles, loc="outside lower center", ncols=columns)
 
 
 def sparsity(sources: Sources) -> Sparsity | None:
@@ -140,6 +141,8 @@ def sparsity(sources: Sources) -> Sparsity | None:
     Raises:
         MissingMetric: the report lacks one of the two.
     """
+    if not sources.has_measurements:
+        return None
     points = []
     for spec in sources.loaded.saes:
         explained = measurement(sources.report, spec.sae_id, EXPLAINED_VARIANCE)

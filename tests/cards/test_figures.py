@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from made_distributions import replace_distributions, with_distributions
 
 from cards import templating
 from cards.figures import files as figure_files
@@ -21,7 +22,6 @@ from cards.figures.kinds import KINDS, figures_of
 from cards.figures.portability_map import portability_map
 from cards.figures.probe_profile import probe_profile
 from cards.figures.sparsity import Point, Sparsity, sparsity
-from cards.figures.thresholds import thresholds
 from cards.stage import render, rendered_files, stale_files
 from manifests.digests import file_sha256
 from manifests.errors import MissingExtra
@@ -30,6 +30,7 @@ from manifests.progress import Silent
 TOPK, GATED, JUMPRELU = "tiny_topk_L1_mixed", "tiny_gated_L1_mixed", "tiny_jumprelu_L1_mixed"
 SVG = "{http://www.w3.org/2000/svg}"
 LINK = "{http://www.w3.org/1999/xlink}href"
+ALL = [f"figures/{name}.svg" for name in ("sparsity", "firing_density", "thresholds")]
 GONE = {"value": None, "reason": "one vector"}
 
 
@@ -50,6 +51,17 @@ def with_changed(release: Any, label: str, metric: str, **changes: Any) -> Any:
 
 
 @pytest.fixture
+def release(release: Any) -> Any:
+    """The hand-made release, with distributions of its latents."""
+    return with_distributions(release).write()
+
+
+@pytest.fixture
+def make(make: Any) -> Any:
+    return lambda manifest: with_distributions(make(manifest)).write()
+
+
+@pytest.fixture
 def no_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
         monkeypatch.delitem(sys.modules, name)
@@ -57,8 +69,9 @@ def no_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_there_are_figures_for_what_the_report_holds(release) -> None:
-    assert list(present(release)) == ["sparsity", "thresholds"]
-    assert list(present(release.with_tables())) == ["sparsity", "thresholds", "probe_profile"]
+    measured = ["sparsity", "firing_density", "thresholds"]
+    assert list(present(release)) == measured
+    assert list(present(release.with_tables())) == [*measured, "probe_profile"]
     assert set(present(release.with_tables().with_portability())) == set(KINDS)
 
 
@@ -87,24 +100,19 @@ def test_the_numbers_of_the_sparsity_figure_are_the_measured_ones(release) -> No
 def test_a_figure_without_a_single_number_is_none(release) -> None:
     for spec in release.loaded.saes:
         release = release.with_metric(spec.sae_id, "explained_variance", **GONE)
-        if spec.architecture == "jumprelu":
-            release = release.with_metric(spec.sae_id, "threshold_moved_fraction", **GONE)
+    release = replace_distributions(release, {})
     assert sparsity(release.sources) is None
-    assert thresholds(release.sources) is None
     assert probe_profile(release.sources) is None
     assert portability_map(release.sources) is None
     assert present(release) == {}
     assert b"![" not in rendered_files(release.sources)["README.md"]
 
 
-def test_only_learned_thresholds_are_shown(release) -> None:
-    data = thresholds(
-        release.with_metric(JUMPRELU, "threshold_moved_fraction", value=0.125).sources
-    )
-    assert data is not None
-    assert len(data.saes) == 4 and all("jumprelu" in name for name in data.saes)
-    assert data.moved[data.saes.index(JUMPRELU)] == 0.125
-    assert "of 4 JumpReLU SAEs: 12.5% to 62.5%" in data.alt
+def test_without_a_report_there_are_no_figures(release) -> None:
+    without = replace(release.sources, report=None, training=None)
+    assert figures_of(without) == dict.fromkeys(KINDS)
+    checked = release.report.model_copy(update={"measurements": None})
+    assert figures_of(replace(release.sources, report=checked)) == dict.fromkeys(KINDS)
 
 
 def test_the_probe_profile_has_raw_layers_latents_and_chance(release) -> None:
@@ -224,7 +232,9 @@ def test_the_index_says_by_what_each_file_was_drawn(release) -> None:
     index = json.loads((release.build.repository / "figures/figures.json").read_bytes())
     card = json.loads(release.build.card_json.read_bytes())
     assert index["format"] == "sae-release.figures/1"
-    assert list(index["figures"]) == ["figures/sparsity.svg", "figures/thresholds.svg"]
+    assert list(index["figures"]) == [
+        f"figures/{name}.svg" for name in ("firing_density", "sparsity", "thresholds")
+    ]
     for path, record in index["figures"].items():
         assert record == {
             "data_sha256": card["figures"][path],
@@ -262,11 +272,11 @@ def edit(path: Path) -> None:
         (lambda folder: (folder / "thresholds.svg").unlink(), ["figures/thresholds.svg"]),
         (
             lambda folder: (folder / "figures.json").unlink(),
-            ["figures/sparsity.svg", "figures/thresholds.svg", "figures/figures.json"],
+            [*ALL, "figures/figures.json"],
         ),
         (
             lambda folder: (folder / "figures.json").write_bytes(b"{"),
-            ["figures/sparsity.svg", "figures/thresholds.svg"],
+            ALL,
         ),
     ],
 )
@@ -306,7 +316,7 @@ def test_a_figure_that_the_report_has_no_numbers_for_is_deleted(release) -> None
     assert "figures/probe_profile.svg" in stale_files(release.loaded, release.build)
     rendered = render(release.loaded, release.build, progress=Silent())
     assert [path.name for path in rendered.deleted] == ["probe_profile.svg"]
-    assert paths_of(release) == {"sparsity.svg", "thresholds.svg", "figures.json"}
+    assert paths_of(release) == {*(Path(path).name for path in ALL), "figures.json"}
     assert stale_files(release.loaded, release.build) == {}
 
 
@@ -377,4 +387,4 @@ def test_matplotlib_is_loaded_only_where_a_figure_must_be_drawn(
         encoding="utf-8",
         check=True,
     )
-    assert done.stdout == (said or "7 False\n['matplotlib']\n")
+    assert done.stdout == (said or "8 False\n['matplotlib']\n")

@@ -163,7 +163,7 @@ def test_stdout_carries_only_the_data(name: str, command: Any, bad: Path) -> Non
     assert finished.code == 1
     assert finished.out.endswith("\n")
     if name == "json":
-        assert json.loads(finished.out)["format"] == "sae-release.report/2"
+        assert json.loads(finished.out)["format"] == "sae-release.report/3"
     elif name == "sarif":
         assert json.loads(finished.out)["version"] == "2.1.0"
     elif name == "junit":
