@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from validators.check import Skipped, Verdict, repository_check
+from validators.readme.comparisons import lint_comparisons
+from validators.readme.config_claims import lint_config_claims
+from validators.readme.config_model import lint_base_model
+from validators.readme.config_rows import lint_config_rows
+from validators.readme.config_sizes import lint_config_sizes
+from validators.readme.hook_layers import lint_hook_layers
 from validators.readme.hook_mentions import lint_hook_names
 from validators.readme.linted import linted, surroundings
 from validators.readme.model_family import lint_model_family
@@ -20,8 +26,8 @@ def hook_names_agree(repository: RepositorySubject) -> Verdict:
 
     A module's path that ends in TransformerLens' `.hook_resid_post` is neither's: `getattr` fails
     on it, and TransformerBridge never fires. Paths of another class than the base model's fail too,
-    where the manifest names its model type. Warnings: `hook_name` in two notations, in another one
-    than the configs', or a layer without any name.
+    where the manifest names its model type or the configs a module path. Warnings: `hook_name` in
+    two notations, in another one than the configs', or a layer without any name.
 
     Example: `line 50: model.layers.{layer}.hook_resid_post: neither a module's path nor a hook of
     TransformerLens`.
@@ -29,7 +35,10 @@ def hook_names_agree(repository: RepositorySubject) -> Verdict:
     To mend it: write `blocks.L.hook_resid_post` as `hook_name` and `model.layers.L` as
     `hf_hook_name`, in the configs and on the card.
     """
-    return linted(repository, lambda card: lint_hook_names(card, surroundings(repository)))
+    known = surroundings(repository)
+    return linted(
+        repository, lambda card: (*lint_hook_names(card, known), *lint_hook_layers(card, known))
+    )
 
 
 @repository_check(
@@ -38,9 +47,10 @@ def hook_names_agree(repository: RepositorySubject) -> Verdict:
 def tensors_are_there(repository: RepositorySubject) -> Verdict:
     """A tensor that is listed and missing stops a strict load; one that is left out bends numbers.
 
-    TopK and Gated SAEs have no `threshold`. An encoder written as `x @ W_enc + b_enc` leaves out
-    that `b_dec` is subtracted first, as SAELens does unless `apply_b_dec_to_input` is false: on one
-    SAE that took the explained variance from -0.06 to -28.8. Pickles do not load in SAELens.
+    TopK and Gated SAEs have no `threshold`, be it listed or told. An encoder written as
+    `x @ W_enc + b_enc` leaves out that `b_dec` is subtracted first, as SAELens does unless
+    `apply_b_dec_to_input` is false: on one SAE that took the explained variance from -0.06 to
+    -28.8. Pickles do not load in SAELens.
 
     Example: `line 110: threshold [2304], and 'smollm2_topk_L21_honest_only' is topk`.
 
@@ -85,14 +95,15 @@ def verdicts_fit(repository: RepositorySubject) -> Verdict:
     """The verdict is what gets remembered, so it has to be the one that the numbers give.
 
     "SAEs help" is held against the best SAE and the raw peak, "SAEs hurt" against how many beat the
-    baseline, the smallest model against the sizes in the names, a single prompt against several
+    baseline, "ahead in all cells" and rises and falls with depth against the tables above, the
+    smallest model against the sizes in the names, a single prompt against several
     scenarios; "first-ever" without a source and bounds among exact settings are noted.
 
     Example: `line 30: SAEs help, and the best has 67.2% (line 29), the raw peak ~69% (line 27)`.
 
     To mend it: say what the numbers say; a manifest's `claims` are checked against them.
     """
-    return linted(repository, lint_verdicts)
+    return linted(repository, lambda card: (*lint_verdicts(card), *lint_comparisons(card)))
 
 
 @repository_check(
@@ -129,3 +140,31 @@ def papers_are_cited(repository: RepositorySubject) -> Verdict:
     if not known.papers:
         return Skipped("the manifest cites no paper with an arXiv id", required=False)
     return linted(repository, lambda card: lint_papers(card, known))
+
+
+@repository_check(
+    "R023", "README.md says of its SAEs what their configs say", tier="static", severity="warn"
+)
+def configs_agree(repository: RepositorySubject) -> Verdict:
+    """The card is read and the config is loaded: where they differ, users get what they never saw.
+
+    A row of a table that names an SAE is held against its config: layer, hook, module path, `d_in`,
+    `d_sae`, `k`, architecture. So is what the card says of all of them: how many there are, their
+    sizes, expansion and `k`, lists of layers, the bytes they take, and the base model in the
+    metadata and the title. Left alone where a config cannot be read.
+
+    Example: `line 34: blocks.18.hook_resid_post, and its config has blocks.17.hook_resid_post, in
+    the row of 'gated_l17'`.
+
+    To mend it: correct the card; or the config, where that one is wrong.
+    """
+    known = surroundings(repository)
+    if not known.saes:
+        return Skipped("there are no configs that can be read", required=False)
+    return linted(
+        repository,
+        lambda card: (
+            *lint_config_rows(card, known), *lint_config_claims(card, known),
+            *lint_base_model(card, known), *lint_config_sizes(card, known),
+        ),
+    )  # fmt: skip

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from validators.check import Verdict, repository_check
+from validators.readme.block_counts import lint_block_counts
 from validators.readme.depths import lint_depths
 from validators.readme.differences import lint_differences
 from validators.readme.layers import lint_layers
 from validators.readme.linted import linted, surroundings
+from validators.readme.metric_identities import lint_metric_identities
 from validators.readme.metrics_named import lint_metrics
 from validators.readme.products import lint_products
+from validators.readme.prose_sums import lint_prose_sums
 from validators.readme.shares import lint_shares
 from validators.readme.sizes import lint_sizes
 from validators.readme.spread import lint_spread
+from validators.readme.table_relations import lint_table_differences, lint_table_products
+from validators.readme.table_totals import lint_table_totals
+from validators.readme.token_budgets import lint_token_budgets
 from validators.subjects import RepositorySubject
 
 
@@ -36,13 +42,14 @@ def shares_follow(repository: RepositorySubject) -> Verdict:
     """A percentage beside its count is checked by every careful reader, and costs trust if wrong.
 
     `k/n (p%)`, `k of n (p%)`, `p% (k/n)`, `a + b = c` and parts beside their whole are compared,
-    with the rounding that the printed digits allow; `~` and "about" allow one more digit.
+    with the rounding that the printed digits allow; `~` and "about" allow one more digit. Products
+    in brackets, what is left after a part, and gains beside `(a to b)` are asked for as well.
 
     Example: `line 21: 2/57 is 3.51%, and 3% is printed (cut off, not rounded)`, which only warns.
 
     To mend it: print the share of the counts, rounded.
     """
-    return linted(repository, lint_shares)
+    return linted(repository, lambda card: (*lint_shares(card), *lint_prose_sums(card)))
 
 
 @repository_check("R007", "differences on README.md follow from their numbers", tier="static")
@@ -51,13 +58,14 @@ def differences_follow(repository: RepositorySubject) -> Verdict:
 
     Asked where a sentence holds two percentages and compares them. Outside of what rounding allows
     is a failure; more digits than both numbers have is a warning, since then nobody can check it;
-    a gain whose two numbers are not in the sentence is noted.
+    a gain whose two numbers are neither in the sentence nor in a table is noted. A column of
+    differences is held against the two columns that it follows from in most rows.
 
     Example: `line 34: 67.2% and 52.88% are 14.32 apart, and +14.34pp is printed, ...`.
 
     To mend it: print both numbers with the digits of the difference, or fewer digits of it.
     """
-    return linted(repository, lint_differences)
+    return linted(repository, lambda card: (*lint_differences(card), *lint_table_differences(card)))
 
 
 @repository_check(
@@ -67,14 +75,17 @@ def depths_follow(repository: RepositorySubject) -> Verdict:
     """Layer 12 of 32 is at 37.5%, 38.7% or 40.6%, by three ways to count that all are in use.
 
     The number of layers is the manifest's, else the one on the card. Warned of are depths of no
-    convention, of two conventions on one card, and a last layer that is not at 100%; steps between
-    layers, `L/(n - 1)`, in place of the share of blocks are noted.
+    convention, of two conventions on one card, of two numbers of blocks, and a last layer that is
+    not at 100%; steps between layers, `L/(n - 1)`, in place of the share of blocks are noted.
 
     Example: `line 27: layer 21 of 22 at 95%, though it is the last one`.
 
     To mend it: write `(L + 1)/n` everywhere, as rendered cards do, and say so.
     """
-    return linted(repository, lambda card: lint_depths(card, surroundings(repository)))
+    known = surroundings(repository)
+    return linted(
+        repository, lambda card: (*lint_depths(card, known), *lint_block_counts(card, known))
+    )
 
 
 @repository_check(
@@ -132,10 +143,37 @@ def statistics_follow(repository: RepositorySubject) -> Verdict:
 
     A spread that divides by n is a warning: of three values it is 18% too small. So are an
     explained variance on fewer vectors than latents without a held-out one, a tenth or fewer of
-    the latents alive, and one example under two latents; digits beyond the ninth are noted.
+    the latents alive, and one example under two latents; digits beyond the ninth are noted. A
+    minimum is not above its median, an explained variance not above 1, and what is explained and
+    what is not are 1 together; the CE loss score follows from its three losses.
 
     Example: `line 132: 0.088 for 0.561, 0.775, 0.643: n - 1 gives 0.108`.
 
     To mend it: compute it from the values again, with n - 1.
     """
-    return linted(repository, lint_spread)
+    return linted(repository, lambda card: (*lint_spread(card), *lint_metric_identities(card)))
+
+
+@repository_check(
+    "R024", "tables and budgets on README.md follow from their own numbers", tier="static",
+    severity="warn",
+)  # fmt: skip
+def tables_follow(repository: RepositorySubject) -> Verdict:
+    """A slip in one cell is copied into papers, and the cells beside it would have shown it.
+
+    Relations are taken from the table itself: a column that is the product of two others, a number
+    from the text times another column, `k of n` beside its percentage, parameters beside bytes.
+    They have to hold in most rows, and the rows in which they do not are reported. So are rows
+    named sum, total or mean, tables that repeat another one in percent, and steps times tokens per
+    step against the tokens of their section.
+
+    Example: `line 67: 40 x 465 is 18,600, not 16,800`.
+
+    To mend it: compute the cell again, or render the card from a report.
+    """
+    return linted(
+        repository,
+        lambda card: (
+            *lint_table_products(card), *lint_table_totals(card), *lint_token_budgets(card)
+        ),
+    )  # fmt: skip

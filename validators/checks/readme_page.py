@@ -16,7 +16,8 @@ def metadata_is_there(repository: RepositorySubject) -> Verdict:
 
     Without a license nobody knows whether it may be used; `base_model` links it to the model, and
     without `base_model_relation` the SAEs are listed as finetuned models (noted, as are missing
-    tags). The Hub's name of the library is `saelens`. Front matter that is no YAML fails.
+    tags). The Hub's name of the library is `saelens`. The license is the one that the text names.
+    Front matter that is no YAML fails.
 
     Example: `line 1: the front matter has no license, base_model`.
 

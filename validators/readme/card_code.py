@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import weakref
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from manifests.build_folder import SAE_CONFIG, SAE_WEIGHTS
@@ -26,6 +26,7 @@ _SAE_CLASSES = ("SAE", "Transcoder")
 _OPENERS = ("load_file", "safe_open", "open", "load")
 _FILES_OF_AN_SAE = (SAE_CONFIG, SAE_WEIGHTS)
 # Packages whose names are checked at the load tier; others may be the reader's own.
+_MOST_ROUNDS = 200
 _KNOWN_PACKAGES = ("sae_lens", "huggingface_hub", "safetensors", "transformers", "torch")
 
 
@@ -65,6 +66,7 @@ class Asked:
         repo_id: the repository it names; None: a path on the reader's disk.
         path: of the folder or file, in the repository or on the disk.
         load: what `SAE.from_pretrained` is called with; None for other calls.
+        named_on: the line on which the path is written, where that is another one.
     """
 
     line: int
@@ -72,6 +74,7 @@ class Asked:
     repo_id: str | None
     path: str
     load: SaeLoad | None = None
+    named_on: int | None = None
 
 
 @dataclass(frozen=True)
@@ -126,15 +129,22 @@ def code_of(blocks: tuple[PythonBlock, ...]) -> CardCode:
     risks: list[Risk] = []
     imports: list[tuple[int, str, str | None]] = []
     from_config: list[int] = []
+    written: dict[str, int] = {}
     for block in blocks:
         if block.tree is None:
             continue
+        written |= _literals(block)
         for call in calls_in_order(block.tree, names):
             line = block.line + call.lineno - 1
-            asked += _asked(call, names, line)
+            for one in _asked(call, names, line):
+                own = {n.id for n in ast.walk(call) if isinstance(n, ast.Name)}
+                at = next((written[n] for n in own if names.values.get(n) == one.path
+                           and n in written), None)  # fmt: skip
+                asked.append(replace(one, named_on=at))
             risks += _risky_call(call, names, line)
             if function_name(call) == "from_dict" and _is_sae_class(call):
                 from_config.append(line)
+        asked += _in_loops(block, names)
         risks += _unpacked(block)
         imports += _imports(block)
     return CardCode(
@@ -175,6 +185,42 @@ def _asked(call: ast.Call, names: Names, line: int) -> Iterator[Asked]:
             yield Asked(line, "file", path.repo_id, path.path)
         elif isinstance(path, str) and path.rpartition("/")[2] in _FILES_OF_AN_SAE:
             yield Asked(line, "file", None, path)
+
+
+def _literals(block: PythonBlock) -> dict[str, int]:
+    """The line on which a name is given a text."""
+    assert block.tree is not None
+    found = {}
+    for node in ast.walk(block.tree):
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=str())):
+                found[name] = block.line + node.lineno - 1
+    return found
+
+
+def _in_loops(block: PythonBlock, names: Names) -> Iterator[Asked]:
+    """What is loaded for each value of a loop over literals; `load` is left open."""
+    assert block.tree is not None
+    for node in ast.walk(block.tree):
+        match node:
+            case ast.ListComp(generators=[loop]) | ast.DictComp(generators=[loop]):
+                target, over = loop.target, loop.iter
+            case ast.For(target=target, iter=over):
+                pass
+            case _:
+                continue
+        if not isinstance(target, ast.Name) or not isinstance(over, ast.Tuple | ast.List):
+            continue
+        calls = [each for each in ast.walk(node) if isinstance(each, ast.Call)]
+        for value in over.elts[:_MOST_ROUNDS]:
+            inside = Names({**names.values, target.id: names.value_of(value)})
+            for call in calls:
+                line = block.line + call.lineno - 1
+                if target.id not in {n.id for n in ast.walk(call) if isinstance(n, ast.Name)}:
+                    continue
+                for asked in _asked(call, inside, line):
+                    over_line = block.line + value.lineno - 1
+                    yield replace(asked, line=line, load=None, named_on=over_line)
 
 
 def _options(call: ast.Call, names: Names) -> tuple[tuple[str, str | bool], ...]:

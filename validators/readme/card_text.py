@@ -28,6 +28,7 @@ _MAX_FRONT_MATTER = 100_000
 _WRAPPED_FROM = 60
 
 _FRONT_MATTER = re.compile(r"---[ \t]*\n((?:.*\n)*?)---[ \t]*(?:\n|\Z)")
+_KEY = re.compile(r"([A-Za-z_][\w-]{0,60}):")
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _TAG = re.compile(r"</?[A-Za-z][^<>\n]{0,300}>")
 _LINK = re.compile(r"!?\[([^\[\]\n]{0,300})\]\([^()\s]{0,1000}(?:[ \t]+\"[^\"\n]{0,200}\")?\)")
@@ -57,7 +58,7 @@ class Passage:
     header: tuple[str, ...] = ()
     level: int = 0
 
-    @property
+    @cached_property
     def cells(self) -> tuple[str, ...]:
         """Of a row."""
         return tuple(cell.strip() for cell in self.text.split(_CELL_MARK))
@@ -110,6 +111,7 @@ class CardText:
         metadata_error: why it cannot be read; empty otherwise.
         references: line and target of each link that is defined apart, as `[name]: target`.
         lines: the whole card but its front matter, whose lines are empty here.
+        metadata_lines: line of each key of the front matter, and of its end as "".
     """
 
     passages: tuple[Passage, ...] = ()
@@ -117,6 +119,7 @@ class CardText:
     metadata_error: str = ""
     references: tuple[tuple[int, str], ...] = ()
     lines: tuple[str, ...] = field(default=(), repr=False)
+    metadata_lines: dict[str, int] = field(default_factory=dict, repr=False, hash=False)
 
     @cached_property
     def prose(self) -> tuple[Passage, ...]:
@@ -145,10 +148,15 @@ def read_card(text: str) -> CardText:
     """
     text = text[:MAX_CHARACTERS].replace("\r\n", "\n").replace("\r", "\n")
     metadata, error, body_line = None, "", 0
+    keys: dict[str, int] = {}
     head = _FRONT_MATTER.match(text[:_MAX_FRONT_MATTER])
     if head:
         metadata, error = _metadata(head[1])
         body_line = text.count("\n", 0, head.end())
+        keys = {"": text.count("\n", 0, head.end(1)) + 1}
+        for at, above in enumerate(head[1].split("\n"), start=2):
+            if found := _KEY.match(above):
+                keys.setdefault(found[1], at)
         text = text[head.end() :]
     lines = text.split("\n")
     defined: dict[str, Any] = {}
@@ -161,6 +169,7 @@ def read_card(text: str) -> CardText:
             for reference in defined.get("references", {}).values()
         ),
         lines=("",) * body_line + tuple(lines),
+        metadata_lines=keys,
     )
 
 

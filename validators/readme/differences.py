@@ -22,7 +22,16 @@ _COMPARES = re.compile(
 
 
 def lint_differences(card: CardText) -> Iterator[Finding]:
-    """Each stated difference against the two percentages of its sentence."""
+    """Each stated difference against the two percentages of its sentence.
+
+    One that a table gives, beside the numbers that it lies between, needs no others.
+    """
+    in_tables = {
+        cell.strip("*` ").replace("\u2212", "-")
+        for passage in card.prose
+        if passage.kind == "row"
+        for cell in passage.cells
+    }
     for sentence in card.sentences:
         points = list(_POINTS.finditer(sentence.text))
         stated = list(percentages(sentence.text))
@@ -33,6 +42,8 @@ def lint_differences(card: CardText) -> Iterator[Finding]:
                 yield from _difference(sentence, found, stated[0], stated[1])
         elif not stated and any(found[1] for found in points):
             found = points[0]
+            if (found[1] + found[2]).replace("\u2212", "-") in in_tables:
+                continue
             yield Finding(
                 sentence.line_of(found.start()),
                 f"{found[0]} without the two numbers that it lies between",

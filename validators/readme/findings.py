@@ -25,6 +25,33 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class SaeFacts:
+    """What the config of one SAE says; None for what it does not say.
+
+    Attributes:
+        sae_id: its folder.
+        architecture: SAELens' name.
+        d_in, d_sae, k: as in the config.
+        hook_name: `metadata.hook_name`.
+        module_path: `metadata.hf_hook_name`.
+        layer: of the hook's name, from 0.
+        model_name: `metadata.model_name`.
+        n_bytes: what its weights take, by their shapes and type.
+    """
+
+    sae_id: str
+    architecture: str | None = None
+    d_in: int | None = None
+    d_sae: int | None = None
+    k: int | None = None
+    hook_name: str | None = None
+    module_path: str | None = None
+    layer: int | None = None
+    model_name: str | None = None
+    n_bytes: int | None = None
+
+
+@dataclass(frozen=True)
 class Surroundings:
     """What is known besides the card, each None or empty where it is not.
 
@@ -37,6 +64,7 @@ class Surroundings:
         subtracts_b_dec: whether any config subtracts b_dec from the input; None without configs.
         files: paths in the repository.
         papers: title and authors by arXiv id, by the manifest.
+        saes: what the configs say, one entry for each SAE; empty unless every config could be read.
     """
 
     n_layers: int | None = None
@@ -47,3 +75,4 @@ class Surroundings:
     subtracts_b_dec: bool | None = None
     files: frozenset[str] = frozenset()
     papers: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
+    saes: tuple[SaeFacts, ...] = ()

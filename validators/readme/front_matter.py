@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from validators.readme.card_text import CardText
@@ -10,6 +11,14 @@ from validators.readme.findings import Finding
 _LIBRARY = "saelens"
 # What people write for it; the Hub knows only the one above.
 _SLIPS = ("sae_lens", "sae-lens", "sae lens")
+
+
+_UNDER = re.compile(
+    r"\b(?:SAEs?|autoencoders|files|weights|repository)\b[^.;]{0,40}? (?:licen[cs]ed|released"
+    r"|published|subject to|are under|is under)\b[^.;]{0,30}?"
+    r"\b(Apache(?:[- ]License)?[ ,-]{1,2}(?:Version )?2\.0|MIT(?= Licen[cs]e|\b)|Gemma Terms"
+    r"|Llama \d(?:\.\d)? Community Licen[cs]e)"
+)
 
 
 def lint_front_matter(card: CardText) -> Iterator[Finding]:
@@ -25,15 +34,39 @@ def lint_front_matter(card: CardText) -> Iterator[Finding]:
         key for key in ("license", "base_model", "library_name") if not card.metadata.get(key)
     ]
     if missing:
-        yield Finding(1, f"the front matter has no {', '.join(missing)}", "warn")
+        end = card.metadata_lines.get("", 1)
+        what = f"the front matter (lines 1-{end}) has no {', '.join(missing)}"
+        yield Finding(1, what, "warn")
+    yield from _licence(card, card.metadata.get("license"))
     library = card.metadata.get("library_name")
     if isinstance(library, str) and library != _LIBRARY:
         is_slip = library.lower() == _LIBRARY or library.lower() in _SLIPS
         if is_slip:
             what = f"library_name is {library!r:.40}, and the Hub knows {_LIBRARY!r}"
-            yield Finding(1, what, "warn", library)
+            line = card.metadata_lines.get("library_name", 1)
+            yield Finding(line, what, "warn", library)
     if card.metadata.get("base_model") and not card.metadata.get("base_model_relation"):
         what = "no base_model_relation: the Hub shows the SAEs as a finetuned model"
         yield Finding(1, what, "note")
     if not card.metadata.get("tags"):
         yield Finding(1, "the front matter has no tags", "note")
+
+
+def _licence(card: CardText, stated: object) -> Iterator[Finding]:
+    """What the text says that the SAEs are under, where the metadata name another one."""
+    if not isinstance(stated, str) or stated.lower() == "other":
+        return
+    for sentence in card.sentences:
+        for found in _UNDER.finditer(sentence.text.replace("\n", " ")):
+            if _id_of(found[1]) != stated.lower():
+                line = card.metadata_lines.get("license", 1)
+                said = sentence.line_of(found.start(1))
+                what = f"license is {stated:.40}, and line {said} has {found[1]!r}"
+                yield Finding(line, what, "warn", stated)
+
+
+def _id_of(name: str) -> str:
+    """The Hub's id of a licence."""
+    if name.startswith("Llama"):
+        return "llama" + name.split()[1]
+    return {"A": "apache-2.0", "M": "mit", "G": "gemma"}[name[0]]

@@ -11,6 +11,7 @@ from validators.check import Passed, Problem, Skipped, Verdict
 from validators.reading.repository import UnreadableFile
 from validators.readme.card_text import CardText, read_card
 from validators.readme.findings import Finding, Surroundings
+from validators.readme.sae_facts import sae_facts
 from validators.readme.snippets import MAX_README_BYTES, README
 from validators.report import Severity
 from validators.subjects import RepositorySubject
@@ -87,4 +88,5 @@ def _surroundings(subject: RepositorySubject) -> Surroundings:
         subtracts_b_dec=any(subtracting) if subtracting else None,
         files=frozenset(subject.repository.files),
         papers={paper.arxiv: (paper.title, paper.authors) for paper in cited if paper.arxiv},
+        saes=sae_facts(subject),
     )

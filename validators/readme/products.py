@@ -30,8 +30,8 @@ _LAYERS = re.compile(rf"{_COUNT} layers\b:?\s*\(?((?:L\d{{1,3}}(?:,\s?|\s?and\s)
 _OTHER_AXIS = re.compile(
     r"\b(?:seeds?|variants?|widths?|sizes?|expansions|except|missing|without|original \+|STE)\b"
 )
-_D_IN = re.compile(rf"\bd_(?:in|model)`?\s?(?:=|:|is|\|)?\s?`?{_COUNT}")
-_D_SAE = re.compile(rf"\bd_sae`?\s?(?:=|:|is|\|)?\s?`?{_COUNT}")
+_D_IN = re.compile(rf"\bd_(?:in|model)`?\s?(?:=|:|is|\|)?\s?`?{_COUNT}(?![A-Za-z])")
+_D_SAE = re.compile(rf"\bd_sae`?\s?(?:=|:|is|\|)?\s?`?{_COUNT}(?![A-Za-z])")
 _EXPANSION = re.compile(
     r"(?:(?<![\w.-])(\d{1,4})[x\u00d7] expansion|"
     r"\b[Ee]xpansion(?: factor)?\s?(?:=|:|of|is|\|)?\s?(\d{1,4})(?![\d.])[x\u00d7]?)"

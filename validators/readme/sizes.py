@@ -14,10 +14,20 @@ _BITS = re.compile(
     r"([~\u2248]?)(?<![\w.,])(\d{1,2}(?:\.\d{1,4})?) ?bits? ?(?:/|per|a) ?"
     r"(?:param(?:eter)?|weight)s?\b"
 )
-_WIDTH = re.compile(r"\b(\d{1,2})-?bit\b|\b(?:nf|fp|int|uint)(\d{1,2})\b", re.IGNORECASE)
+# The width of a block's scale is none of the weights'.
+_WIDTH = re.compile(
+    r"(?<![\w.])(\d{1,2})(?:-?bit|[ -]bits)\b(?! (?:scale|constant|zero))"
+    r"|\b(?:nf|fp|int|uint)(\d{1,2})\b",
+    re.IGNORECASE,
+)
 _NEEDS = re.compile(
     r"\b(?:requires?|needs?|fits? (?:in|into|on)|runs? (?:in|on))\b[^\n.;]{0,20}?"
     r"(>=|>|\u2265|<|~|at least|at most|under|about|only)? ?(\d{1,4}(?:\.\d)?) ?Gi?B\b"
+)
+_HOLDS = re.compile(
+    r"(?<![\w.])(\d{1,4}(?:\.\d{1,3})?) Gi?B (?:[\w-]{1,20}\s){1,3}"
+    r"(?:has room for|holds|fits|suffices for)\s"
+    r"(?:the\s)?(\d{1,4}(?:\.\d{1,3})?) Gi?B\b"
 )
 _PARAMETERS = re.compile(r"(?<![\w.,-])(\d{1,4}(?:\.\d{1,3})?)B param(?:eter)?s?\b")
 _BYTES = {"fp32": 4, "float32": 4, "fp16": 2, "float16": 2, "bf16": 2, "bfloat16": 2}
@@ -31,6 +41,12 @@ def lint_sizes(card: CardText) -> Iterator[Finding]:
     for passage in card.prose:
         yield from _bits(passage)
     yield from _memory(card)
+    for passage in card.prose:
+        for found in _HOLDS.finditer(passage.text):
+            if Decimal(found[2]) > Decimal(found[1]):
+                what = f"{found[2]} GB in {found[1]} GB"
+                line = passage.line + passage.text.count("\n", 0, found.start())
+                yield Finding(line, what, "fail", found[0])
 
 
 def _bits(passage: Passage) -> Iterator[Finding]:

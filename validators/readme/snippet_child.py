@@ -1,13 +1,14 @@
 """The program that runs a card's code blocks, in order and with shared names, as a reader would.
 
-It gets the blocks as JSON on stdin, each with its line in README.md, and appends one JSON line for
-each to a file. Nothing of this package is imported.
+It gets the blocks as JSON on stdin, each with its line in README.md and whether it names a GPU, and
+appends one JSON line for each to a file. Nothing of this package is imported.
 """
 
 from __future__ import annotations
 
 import ast
 import asyncio
+import importlib.util
 import inspect
 import json
 import os
@@ -25,13 +26,22 @@ def main() -> None:
     request = json.loads(sys.stdin.buffer.read().decode("utf-8"))
     names: dict[str, Any] = {"__name__": "__main__"}
     with Path(request[RESULTS]).open("a", encoding="utf-8", newline="\n") as results:
-        for line, code in request[BLOCKS]:
+        for line, code, names_gpu in request[BLOCKS]:
             results.write(json.dumps({"line": line, "begun": True}) + "\n")
             results.flush()
-            answer = {"line": line, "error": _error_of(line, code, names)}
+            answer: dict[str, Any] = {"line": line, "lacks_gpu": names_gpu and not _has_gpu()}
+            answer["error"] = None if answer["lacks_gpu"] else _error_of(line, code, names)
             results.write(json.dumps(answer) + "\n")
             results.flush()
             os.fsync(results.fileno())
+
+
+def _has_gpu() -> bool:
+    if importlib.util.find_spec("torch") is None:
+        return False
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def _error_of(line: int, code: str, names: dict[str, Any]) -> dict[str, Any] | None:
@@ -58,6 +68,8 @@ def _error(line: int, error: BaseException) -> dict[str, Any]:
         "line": at[-1] if at else line,
         "type": type(error).__name__,
         "message": " ".join(str(error).split())[:_MESSAGE_CHARACTERS],
+        # What is not there: a variable, or a module.
+        "name": error.name if isinstance(error, NameError | ImportError) else None,
     }
 
 

@@ -12,7 +12,12 @@ _ALL_HAVE = re.compile(
     r"\b[Aa]ll ((?:[\w-]{1,30} ){0,3})SAEs?\b[^\n.;]{0,40}? (?:have|has|with|share) "
     r"(?:an? |their )?(?:threshold|\u03b8)[^\n.;]{0,30}"
 )
+_HAS_THRESHOLD = re.compile(
+    r"((?:^|[;:.] |, and )[^.;:]{2,80}?)\b((?:has|have|carry|carries|holds?|contains?|comes? with) "
+    r"(?:an? |the |its own |their own )?(?:same |learned )?thresholds?\b)"
+)
 _WITHOUT_THRESHOLDS = re.compile(r"\b(TopK|BatchTopK|Gated|Standard)\b", re.IGNORECASE)
+_TOPK_OR_GATED = re.compile(r"\b(TopK|BatchTopK|Gated)\b", re.IGNORECASE)
 _ARCHITECTURES = re.compile(r"\barchitectures?\b:[^\n]{0,200}", re.IGNORECASE)
 _SAE_ID = re.compile(r"\bsae_id\s{0,4}=\s{0,4}[\"']([^\"'\n]{1,200})[\"']")
 _OF_ID = re.compile(r"(?:^|[_\W])(topk|gated|standard)(?:[_\W]|$)", re.IGNORECASE)
@@ -32,6 +37,7 @@ def lint_tensors(card: CardText, known: Surroundings) -> Iterator[Finding]:
     """Thresholds where there are none, encoders without b_dec, weights that are pickles."""
     yield from _thresholds_of_all(card)
     yield from _threshold_keys(card)
+    yield from _thresholds_of_one(card, known)
     if known.subtracts_b_dec is not False:
         yield from _encoders(card, known)
     is_of_saes = any(_OF_SAES.search(passage.text) for passage in card.prose)
@@ -50,6 +56,21 @@ def _thresholds_of_all(card: CardText) -> Iterator[Finding]:
                 continue
             what = f"{found[0]!r:.90}, and {', '.join(sorted(without))} SAEs have no threshold"
             yield Finding(sentence.line_of(found.start()), what, "warn", found[0])
+
+
+def _thresholds_of_one(card: CardText, known: Surroundings) -> Iterator[Finding]:
+    """`TopK files carry a threshold tensor`, or an SAE that is named and is none of JumpReLU's."""
+    without = {s.sae_id for s in known.saes if s.architecture in ("topk", "gated", "standard")}
+    for sentence in card.sentences:
+        text = sentence.text.replace("\n", " ")
+        for found in _HAS_THRESHOLD.finditer(text):
+            named = without & set(re.findall(r"[\w./-]+", found[1]))
+            # "Standard" may be any usual way to train as well.
+            kinds = set() if named else set(_TOPK_OR_GATED.findall(found[1]))
+            if (named or kinds) and not re.search(r"jumprelu|\b(?:no|not|none)\b", found[0], re.I):
+                who = ", ".join(sorted(named or kinds))
+                what = f"{found[0].strip()!r:.90}, and {who} has no threshold"
+                yield Finding(sentence.line_of(found.start(2)), what, "warn", found[2])
 
 
 def _threshold_keys(card: CardText) -> Iterator[Finding]:

@@ -23,6 +23,13 @@ _VERSION_FIRST = re.compile(
 )
 
 
+_SINCE = re.compile(
+    r"\b(topk|jumprelu|gated)\b((?:(?!\btopk\b|\bjumprelu\b|\bgated\b)[^.;\n]){0,60}?)"
+    r"\bsince (?:SAE ?Lens |version |v)?(\d{1,3}(?:\.\d{1,4}){1,2})",
+    re.IGNORECASE,
+)
+
+
 def lint_version_floors(card: CardText) -> Iterator[Finding]:
     """Each floor that is below the first version with what it is said to suffice for."""
     for statement in card.statements:
@@ -31,6 +38,8 @@ def lint_version_floors(card: CardText) -> Iterator[Finding]:
         if "lens" in statement.text.lower():
             for found in _VERSION_FIRST.finditer(statement.text):
                 yield from _floor(statement.line, found[0], found[2], found[1])
+            for found in _SINCE.finditer(statement.text):
+                yield from _floor(statement.line, found[0], found[1], found[3])
 
 
 def _floor(line: int, excerpt: str, names: str, version: str) -> Iterator[Finding]:

@@ -82,4 +82,36 @@ FAULTS = (
     Fault("R022", "spread_by_n", card(
         "- seed=1: d = 0.561\n- seed=2: d = 0.775\n- seed=3: d = 0.643\n"
         "- d mean ± std = 0.660 ± 0.088 (n=3)"), outcome="warned"),
+    Fault("R022", "above_one", card(
+        "| layer | EV |\n|---|---|\n| 0 | 0.81 |\n| 1 | 7.90 |\n| 2 | 0.77 |")),
+    Fault("R006", "left", card("Of 2,000 replies 140 of 2,000 were dropped. The other 1,680 stay."),
+          outcome="warned"),
+    Fault("R007", "column", card(
+        "| layer | raw | SAE | gain |\n|---|---|---|---|\n| 0 | 71.2 | 72.9 | +1.7 |\n"
+        "| 1 | 78.4 | 77.6 | +0.8 |\n| 2 | 75.9 | 77.1 | +1.2 |"), outcome="warned"),
+    Fault("R009", "blocks", card("The model has 12 blocks. It is read after 9 of 16 blocks."),
+          outcome="warned"),
+    Fault("R011", "room", card("A 2 GB card has room for 2.2 GB of weights.")),
+    Fault("R012", "one_threshold", card("TopK and Gated files carry a threshold tensor.")),
+    Fault("R013", "since", card("JumpReLU has been in SAELens since 3.0.0."), outcome="warned"),
+    Fault("R014", "two_licences", card("The SAEs are released under the MIT License."),
+          outcome="warned"),
+    Fault("R019", "ahead", card(
+        "EV, TopK:\n\n| L | 8k |\n|---|---|\n| 1 | 0.5 |\n\nEV, Gated:\n\n"
+        "| L | 8k |\n|---|---|\n| 1 | 0.6 |\n\nTopK is ahead in all one cells.")),
+    Fault("R023", "row", card(
+        "| id | layer | hook |\n|---|---|---|\n"
+        "| `tiny_topk_L1_mixed` | 1 | `blocks.0.hook_resid_post` |")),
+    Fault("R023", "k", card("| | |\n|---|---|\n| k | 8 |")),
+    Fault("R023", "another_kind", card("| | |\n|---|---|\n| architecture | standard |")),
+    Fault("R023", "bytes", card("Together the 3 SAEs take 1.5 GB.")),
+    Fault("R024", "product", card(
+        "| part | steps | batch | tokens |\n|---|---|---|---|\n| a | 100 | 512 | 51,200 |\n"
+        "| b | 200 | 512 | 102,400 |\n| c | 300 | 512 | 135,600 |")),
+    Fault("R024", "sum", card(
+        "| pool | n |\n|---|---|\n| a | 1,040 |\n| b | 820 |\n| sum | 1,680 |")),
+    Fault("R024", "mean", card(
+        "| layer | raw | SAE |\n|---|---|---|\n| 0 | 80.0 | 70.0 |\n| 1 | 84.0 | 72.0 |\n"
+        "| mean | 82.0 | 75.0 |")),
+    Fault("R024", "budget", card("The SAEs saw 51.2M tokens: 50,000 steps of 512 tokens.")),
 )  # fmt: skip
