@@ -6,25 +6,27 @@ states, or not at all. What a page says in total is compared with that, never ta
 
 from __future__ import annotations
 
-import difflib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveInt, ValidationError, model_validator
 
-from manifests.errors import ReleaseError
-from manifests.facts import Resolution, Sentence
-from manifests.fields import Identifier, RelativePath, RepoId, Strict, Text
+from manifests.card_texts import Uses
+from manifests.collection_study import (
+    CollectionProblem,
+    RegisteredModel,
+    problems_of,
+    read_study,
+    registered_model,
+    shared_facts,
+)
+from manifests.digests import json_sha256
+from manifests.facts import Citation, Resolution, Sentence
+from manifests.fields import HttpsUrl, Identifier, RelativePath, RepoId, Strict, Text
 from manifests.load import LoadedManifest, ManifestError, load_manifest
 from manifests.yaml_source import SourcedData, read_yaml
-
-
-class CollectionProblem(ReleaseError):
-    """A collection that disagrees with the study file or with a member's manifest."""
-
-    exit_code = 2
 
 
 class Member(Strict):
@@ -65,17 +67,33 @@ class ReportedTotal(Strict):
     source: Sentence
 
 
+class CollectionResolution(Resolution):
+    """How a contradiction in an earlier publication was resolved in this collection."""
+
+    about_totals: bool = Field(
+        False, description="It says why the reported totals differ, and the card prints it."
+    )
+
+
 class Collection(Strict):
-    """Everything that a collection manifest states."""
+    """Everything that a collection manifest states, and what it shares with its study file."""
 
     kind: Literal["collection"]
     schema_version: Literal[1]
     repo_id: RepoId = Field(description="The collection's repository on the Hub.")
     title: Text
+    summary: Text | None = Field(None, description="One paragraph for the top of the card.")
     study: Text = Field(description="The study file with the register of base models.")
+    license: Identifier | None = None
+    language: tuple[Identifier, ...] = ("en",)
+    tags: tuple[Text, ...] = ()
+    citations: tuple[Citation, ...] = ()
+    code: HttpsUrl | None = None
+    context: tuple[Text, ...] = Field((), description="Paragraphs on the study.")
+    uses: Uses = Field(default_factory=lambda: Uses.model_validate({}))
     members: tuple[Member, ...] = Field(min_length=1)
     reported_totals: tuple[ReportedTotal, ...] = ()
-    resolutions: tuple[Resolution, ...] = ()
+    resolutions: tuple[CollectionResolution, ...] = ()
 
     @model_validator(mode="after")
     def _each_member_once(self) -> Self:
@@ -88,15 +106,26 @@ class Collection(Strict):
 
 @dataclass(frozen=True)
 class CountedMember:
-    """A member with its number of SAEs; None where neither manifest nor card gives it."""
+    """A member with its number of SAEs; None where neither manifest nor card gives it.
+
+    `registered` is what the study file's register says of the base model, `loaded` the member's
+    manifest, `source` where `reported_n_saes` was read.
+    """
 
     base_model: str
     base_model_id: str
     repo_id: str
     n_saes: int | None
     n_variants: int | None
-    is_derived: bool
     reported_n_saes: int | None
+    source: str | None
+    registered: RegisteredModel
+    loaded: LoadedManifest | None
+
+    @property
+    def is_derived(self) -> bool:
+        """Whether the number of SAEs follows from a manifest."""
+        return self.loaded is not None
 
     @property
     def is_disputed(self) -> bool:
@@ -113,6 +142,27 @@ class LoadedCollection:
     members: tuple[CountedMember, ...]
 
     @property
+    def name(self) -> str:
+        """The file's stem, which names the folder under `build/`."""
+        return self.path.stem
+
+    @property
+    def digest(self) -> str:
+        """Hex SHA-256 of the collection with what it takes from its study file.
+
+        The members' manifests have digests of their own.
+        """
+        return json_sha256(
+            {
+                "collection": self.collection.model_dump(mode="json"),
+                "base_models": {
+                    member.base_model: member.registered.model_dump(mode="json")
+                    for member in self.members
+                },
+            }
+        )
+
+    @property
     def n_derived(self) -> int:
         """SAEs that follow from the manifests of members."""
         return sum(member.n_saes or 0 for member in self.members if member.is_derived)
@@ -126,6 +176,12 @@ class LoadedCollection:
     def n_known_variants(self) -> int:
         """Those of them that are known to be variants."""
         return sum(member.n_variants or 0 for member in self.members)
+
+    @property
+    def n_on_pages(self) -> int | None:
+        """The sum of what the members' own cards state; None where one states nothing."""
+        counts = [member.reported_n_saes for member in self.members]
+        return None if None in counts else sum(count or 0 for count in counts)
 
     @property
     def uncounted(self) -> tuple[CountedMember, ...]:
@@ -160,63 +216,47 @@ def is_collection(path: Path) -> bool:
 def load_collection(path: Path) -> LoadedCollection:
     """Read and check a collection manifest, with the manifests of its members.
 
+    License, language, tags, citations, code, context and uses are the `defaults` of its study file
+    where the collection does not state them itself.
+
     Raises:
         YamlProblem: a file cannot be read as YAML.
-        ManifestError: the collection or a member's manifest says something unknown or impossible.
+        ManifestError: the collection, its study file or a member's manifest says something unknown
+            or impossible.
         CollectionProblem: a base model is not in the study's register, or is another one there.
     """
     source = read_yaml(path)
-    try:
-        collection = Collection.model_validate_json(json.dumps(source.data), strict=True)
-    except ValidationError as error:
-        raise ManifestError(_problems(error, source)) from error
-    if Path(collection.study).name != collection.study:
-        raise CollectionProblem(
-            f"study names {collection.study!r}",
-            where=str(source.origin_of(("study",))),
-            expected="the name of a YAML file in the collection's own folder",
-        )
-    study = read_yaml(path.parent / collection.study).data
-    register = (study.get("base_models") if isinstance(study, dict) else None) or {}
+    collection = _checked(source)
+    study = read_study(path, collection.study, str(source.origin_of(("study",))))
+    shared = shared_facts(study, without=source.data)
+    if shared:
+        collection = _checked(SourcedData({**shared, **source.data}, source.origins), study)
     members = []
     for index, member in enumerate(collection.members):
         place = str(source.origin_of(("members", index)))
-        model_id = _model_id(register, member.base_model, place)
+        registered = registered_model(study, member.base_model, place)
         loaded = load_manifest(path.parent / member.manifest) if member.manifest else None
-        if loaded is not None and loaded.manifest.base_model.id != model_id:
+        if loaded is not None and loaded.manifest.base_model.id != registered.id:
             raise CollectionProblem(
                 f"the manifest {member.manifest} is of {loaded.manifest.base_model.id}",
                 where=place,
-                expected=f"{model_id}, which the register has for {member.base_model}",
+                expected=f"{registered.id}, which the register has for {member.base_model}",
             )
-        members.append(_counted(member, model_id, loaded))
+        members.append(_counted(member, registered, loaded))
     return LoadedCollection(path=path, collection=collection, members=tuple(members))
 
 
-def _problems(error: ValidationError, source: SourcedData) -> tuple[ReleaseError, ...]:
-    return tuple(
-        ReleaseError(
-            details["msg"].removeprefix("Value error, "),
-            where=f"{source.origin_of(details['loc'])}: "
-            + (".".join(str(part) for part in details["loc"]) or "the collection"),
-        )
-        for details in error.errors()
-    )
+def _checked(source: SourcedData, study: SourcedData | None = None) -> Collection:
+    """The collection; with `study`, a key that only its defaults have is told with their place."""
+    try:
+        return Collection.model_validate_json(json.dumps(source.data), strict=True)
+    except ValidationError as error:
+        raise ManifestError(problems_of(error, source, study)) from error
 
 
-def _model_id(register: dict[str, Any], name: str, place: str) -> str:
-    if name in register:
-        return str(register[name]["id"])
-    near = difflib.get_close_matches(name, sorted(register), n=1)
-    raise CollectionProblem(
-        f"names the base model {name!r}, which the study file's register lacks",
-        where=place,
-        expected=f"one of {', '.join(sorted(register))}" if register else "an entry there",
-        next_step=f"did you mean {near[0]!r}?" if near else None,
-    )
-
-
-def _counted(member: Member, model_id: str, loaded: LoadedManifest | None) -> CountedMember:
+def _counted(
+    member: Member, registered: RegisteredModel, loaded: LoadedManifest | None
+) -> CountedMember:
     if loaded is None:
         assert member.repo_id is not None
         n_saes, n_variants, repo_id = member.reported_n_saes, member.n_variants, member.repo_id
@@ -225,10 +265,12 @@ def _counted(member: Member, model_id: str, loaded: LoadedManifest | None) -> Co
         n_variants = sum(bool(spec.variant) for spec in loaded.saes)
     return CountedMember(
         base_model=member.base_model,
-        base_model_id=model_id,
+        base_model_id=registered.id,
         repo_id=repo_id,
         n_saes=n_saes,
         n_variants=n_variants,
-        is_derived=loaded is not None,
         reported_n_saes=member.reported_n_saes,
+        source=member.source,
+        registered=registered,
+        loaded=loaded,
     )

@@ -157,6 +157,10 @@ class Data(Strict):
     scenarios: tuple[NamedScenario, ...] = Field(
         (), description="Scenarios as reported, where their prompts are not at hand."
     )
+    temperature: PositiveFloat | None = Field(
+        None,
+        description="At which completions were sampled, as reported; with `sampling`, that has it.",
+    )
     sampling: Sampling | None = Field(None, description="Input of `release sample`.")
 
     @model_validator(mode="after")
@@ -170,6 +174,8 @@ class Data(Strict):
                 for name, condition in self.conditions.items()
                 if not condition.labels
             ]
+        if self.temperature is not None and self.sampling is not None:
+            problems.append("temperature is stated twice, as sampling.temperature too")
         if self.file is not None and self.sha256 is None:
             problems.append("file and sha256 belong together")
         if self.sha256 is not None and self.file is None and self.dataset is None:
@@ -230,7 +236,7 @@ def _odd_in_text(data: Data) -> Iterator[str]:
             yield f"conditions.{name} names labels, which plain text does not have"
     yield from (
         f"{key} belongs to completions, not to plain text"
-        for key in ("label_rule", "label_precision", "sampling")
+        for key in ("label_rule", "label_precision", "temperature", "sampling")
         if getattr(data, key) is not None
     )
     if data.scenarios:

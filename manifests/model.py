@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from manifests.base_model import BaseModelSpec
+from manifests.card_texts import CardChoices, Uses
 from manifests.data import Data
 from manifests.digests import json_sha256
 from manifests.facts import Accept, Citation, Claim, Reported, Resolution
@@ -134,6 +135,9 @@ _PROSE: Any = {
     "language": True,
     "tags": True,
     "caveats": True,
+    "uses": True,
+    "context": True,
+    "card": True,
     "citations": True,
     "collection": True,
     "code": True,
@@ -143,7 +147,9 @@ _PROSE: Any = {
     "hardware": {"ran_on": True},
     "measure": True,
     "portability": True,
-    "data": {"description": True, "label_rule": True, "label_precision": True, "scenarios": True},
+    "data": dict.fromkeys(
+        ("description", "label_rule", "label_precision", "scenarios", "temperature"), True
+    ),
 }
 
 
@@ -183,6 +189,14 @@ class Manifest(Strict):
     claims: tuple[Claim, ...] = ()
     accept: tuple[Accept, ...] = ()
     caveats: tuple[Caveat, ...] = ()
+    uses: Uses = Field(
+        default_factory=lambda: Uses.model_validate({}),
+        description="What the SAEs tell apart, and what they are good for.",
+    )
+    context: tuple[Text, ...] = Field(
+        (), description="Paragraphs on the study that the repository belongs to."
+    )
+    card: CardChoices = Field(default_factory=lambda: CardChoices.model_validate({}))
     resolutions: tuple[Resolution, ...] = Field(
         (), description="Contradictions of earlier pages, and what this manifest states instead."
     )

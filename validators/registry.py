@@ -27,6 +27,7 @@ from validators.checks import (
     loading_hub,
     model_level,
     numbers,
+    prose,
     readme_names,
     readme_numbers,
     readme_page,
@@ -68,6 +69,7 @@ _MODULES: tuple[ModuleType, ...] = (
     model_level,
     alternatives,
     claims,
+    prose,
 )
 
 

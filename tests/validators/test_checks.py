@@ -70,8 +70,8 @@ FAULTS: tuple[Fault, ...] = tuple(
 )
 
 # Faults of a loader or of the data rather than of files; each has a test of its own below, and the
-# faults of a manifest (M) have theirs in test_claim_checks.py.
-TESTED_APART = {"H100", "H202", "L103", "N201", "N211", "M001", "M002", "M201"}
+# faults of a manifest (M) have theirs in test_claim_checks.py and test_prose_checks.py.
+TESTED_APART = {"H100", "H202", "L103", "N201", "N211", "M001", "M002", "M201", "M003", "M004"}
 # Of the loss, the normalisation and the places, in test_alternatives.py and test_model_loss.py.
 TESTED_APART |= {"N220", "N231", "N234"}
 # Loading from a Hub and running a card's code have theirs in test_loading_checks.py.

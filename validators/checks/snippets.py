@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from validators.check import Passed, Problem, Skipped, Verdict, repository_check
 from validators.reading.repository import UnreadableFile
 from validators.readme.card_code import Asked, card_code
+from validators.readme.linted import surroundings
+from validators.readme.snippet_facts import snippet_faults
 from validators.readme.snippet_runs import run_snippets
 from validators.readme.snippets import README
 from validators.saelens.format import TOPK
@@ -53,6 +55,8 @@ def snippets_name_what_exists(repository: RepositorySubject) -> Verdict:
     `snapshot_download` and of what opens an SAE's files are worked out where they are literals,
     names assigned to literals, or f-strings of such; the code is not run. What they name must be in
     this repository. What names another repository is left alone, unless it looks like a slip.
+    An assertion or a comment on a loaded SAE's `cfg` must agree with its config, a hook with the
+    SAEs' layers, a cache with what it keeps.
 
     Example: `line 79: no SAE "topk_L12" (the nearest is "topk_L21")`.
 
@@ -65,12 +69,17 @@ def snippets_name_what_exists(repository: RepositorySubject) -> Verdict:
     own = known or (served_repo_id(repository),)
     problems = []
     for asked in code.asked:
-        if asked.repo_id is not None and asked.repo_id not in own:
+        if asked.kind == "sae" and asked.repo_id in repository.sae_folders:
+            what = "is an SAE of this repository, whose id comes first"
+            problems.append(f"line {asked.line}: {asked.repo_id!r:.120} {what}")
+        elif asked.repo_id is not None and asked.repo_id not in own:
             problems += _slip(asked, known, repository)
         elif asked.kind == "sae":
             problems += _missing_sae(asked, repository)
         elif asked.kind == "file":
             problems += _missing_file(asked, repository)
+    faults = snippet_faults(code, surroundings(repository).saes)
+    problems += [f"line {line}: {what}" for line, what in faults]
     if problems:
         return _problem(problems, f"what {own[0]} holds", "write what is there into README.md")
     return Passed(f"{len(code.asked)} calls")
@@ -248,7 +257,7 @@ def _missing_sae(asked: Asked, repository: RepositorySubject) -> list[str]:
             return []
         if not difflib.get_close_matches(path.rpartition("/")[2], folders, 1, 0.8):
             return []
-    return [f"line {asked.line}: no SAE {path!r:.120}{_nearest(path, folders)}"]
+    return [f"line {asked.line}: no SAE {path!r:.120}{_nearest(path, folders)}{_named(asked)}"]
 
 
 def _missing_file(asked: Asked, repository: RepositorySubject) -> list[str]:
@@ -258,7 +267,11 @@ def _missing_file(asked: Asked, repository: RepositorySubject) -> list[str]:
         return []
     if asked.repo_id is None and ("/" not in path or any(path.endswith(f"/{f}") for f in files)):
         return []  # in a folder of the reader's own
-    return [f"line {asked.line}: no file {path!r:.120}{_nearest(path, files)}"]
+    return [f"line {asked.line}: no file {path!r:.120}{_nearest(path, files)}{_named(asked)}"]
+
+
+def _named(asked: Asked) -> str:
+    return f", named on line {asked.named_on}" if asked.named_on not in (None, asked.line) else ""
 
 
 def _nearest(path: str, known: Iterable[str]) -> str:
