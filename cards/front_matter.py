@@ -12,7 +12,7 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from cards.escaping import Markdown
 from cards.licenses import hub_license
-from cards.metrics import EXPLAINED_VARIANCE, L0, Metric, measurement
+from cards.sections.metrics import EXPLAINED_VARIANCE, L0, Metric, measurement
 from cards.sources import Sources
 
 _ORDER = (
@@ -27,14 +27,14 @@ _HEADLINES: tuple[tuple[Metric, str, int], ...] = (
 
 
 def front_matter(sources: Sources) -> Markdown:
-    """The block without its `---` lines.
+    """The block without its `---` lines; without measurements it has no `model-index`.
 
     Raises:
         UnknownLicense: the Hub does not know the manifest's license id.
         MissingMetric: an SAE has no explained variance or no L0 in the report.
     """
     manifest = sources.loaded.manifest
-    results = list(_results(sources))
+    results = list(_results(sources)) if sources.has_measurements else []
     dataset = manifest.data.dataset
     data = ModelCardData(
         license=hub_license(manifest.license) if manifest.license else None,
@@ -54,6 +54,7 @@ def _results(sources: Sources) -> Iterator[EvalResult]:
     """Both headlines of every SAE; none where one could not be measured, which the card says."""
     data = sources.loaded.manifest.data
     kind = "documents" if data.text else "completions"
+    file = data.file or (data.dataset.name if data.dataset else "the data")
     for spec in sources.loaded.saes:
         for metric, called, decimals in _HEADLINES:
             found = measurement(sources.report, spec.sae_id, metric)
@@ -63,7 +64,7 @@ def _results(sources: Sources) -> Iterator[EvalResult]:
                 task_type="activation-reconstruction",
                 task_name="Reconstruction of residual-stream activations",
                 dataset_type="text" if data.text else "labelled-completions",
-                dataset_name=f"Held-out {kind} of {data.at_hand().file}, {spec.condition}",
+                dataset_name=f"Held-out {kind} of {file}, {spec.condition}",
                 # The Hub tells results apart by type, configuration, split and revision.
                 dataset_config=spec.condition,
                 dataset_split="held_out",

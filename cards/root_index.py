@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cards.architectures import thresholds_of
+from cards.sections.architectures import thresholds_of
 from cards.sources import Sources
 from manifests.build_folder import SAE_CONFIG, SAE_WEIGHTS
 from manifests.hooks import depth_percent
@@ -18,11 +18,12 @@ FORMAT = "sae-release.index/1"
 
 
 def root_index(sources: Sources) -> dict[str, Any]:
-    """The index as JSON values.
+    """The index as JSON values; a digest is null where nobody looked at the file.
 
     It has no `model_type` at its top: a repository of SAEs is no model that transformers loads.
     """
-    manifest = sources.loaded.manifest
+    manifest, made = sources.loaded.manifest, sources.made
+    digests = made.by_sae if made else {}
     return {
         "format": FORMAT,
         "repo_id": manifest.repo_id,
@@ -38,12 +39,13 @@ def root_index(sources: Sources) -> dict[str, Any]:
             "hf_hook_name": "path of the transformers module whose output is read",
         },
         "pooling": manifest.data.pooling,
-        "saes": [_entry(sources, spec) for spec in sources.loaded.saes],
+        "saes": [
+            _entry(sources, spec, digests.get(spec.sae_id, {})) for spec in sources.loaded.saes
+        ],
     }
 
 
-def _entry(sources: Sources, spec: SaeSpec) -> dict[str, Any]:
-    files = sources.training.saes[spec.sae_id].files
+def _entry(sources: Sources, spec: SaeSpec, files: dict[str, str]) -> dict[str, Any]:
     return {
         "sae_id": spec.sae_id,
         "architecture": spec.architecture,
@@ -59,5 +61,5 @@ def _entry(sources: Sources, spec: SaeSpec) -> dict[str, Any]:
         "d_sae": spec.d_sae,
         "hook_name": spec.hook_name,
         "hf_hook_name": spec.hf_hook_name,
-        "sha256": {name: files[name] for name in (SAE_CONFIG, SAE_WEIGHTS)},
+        "sha256": {name: files.get(name) for name in (SAE_CONFIG, SAE_WEIGHTS)},
     }

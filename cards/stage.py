@@ -1,4 +1,4 @@
-"""The stage `render`: what a build measured -> README.md, root index, manifest, card, figures.
+"""The stage `render`: manifest, report, training record -> README.md, indices, card, figures.
 
 `rendered_files` is pure: equal sources give equal bytes on every machine. Figures stand apart:
 which there are follows from the sources, their bytes from the library that drew them as well.
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cards.context import card_context
+from cards.block_results import kept_blocks
+from cards.context import card_context, measured_figures, template_of
 from cards.figures.figure import Figure
 from cards.figures.files import digests_of, existing, figure_files, stale_figures
-from cards.figures.kinds import figures_of
 from cards.overrides import digests_of as override_digests
 from cards.root_index import root_index
 from cards.sources import Sources, read_sources
@@ -28,7 +28,6 @@ from manifests.progress import Progress
 FORMAT = "sae-release.card/1"
 README = "README.md"
 ROOT_INDEX = "config.json"
-TEMPLATE = "multi_sae.md.j2"
 
 
 @dataclass(frozen=True)
@@ -46,8 +45,11 @@ class Rendered:
 def render(loaded: LoadedManifest, build: BuildFolder, *, progress: Progress) -> Rendered:
     """Render a build's card and index, leaving files that are right already untouched.
 
+    Without a report the card says what the manifest says, and that nothing was measured.
+
     Raises:
-        UnreadableReport, UnreadableTrainingRecord: a source is missing or damaged.
+        UnreadableReport, UnreadableTrainingRecord: a source is damaged, or the report is missing
+            beside a training record.
         SourcesDisagree: report, training record and manifest are not of the same weights.
         MissingMetric: the report lacks a number that the card prints.
         ClaimNotHeld: the report does not bear out a claim of the manifest.
@@ -55,9 +57,9 @@ def render(loaded: LoadedManifest, build: BuildFolder, *, progress: Progress) ->
         MissingExtra: a figure must be drawn, and matplotlib is not installed; nothing is written.
     """
     sources = read_sources(loaded, build)
-    figures = figures_of(sources)
+    figures = measured_figures(sources)
     files: dict[str, bytes | None] = {
-        **_text_files(sources, figures),
+        **_text_files(sources, figures, build.repository),
         **figure_files(existing(figures), build.repository),
     }
     written, unchanged, deleted = [], [], []
@@ -91,8 +93,8 @@ def stale_files(loaded: LoadedManifest, build: BuildFolder) -> dict[str, str]:
     """
     stale = {}
     sources = read_sources(loaded, build)
-    figures = figures_of(sources)
-    for path_in_repo, content in _text_files(sources, figures).items():
+    figures = measured_figures(sources)
+    for path_in_repo, content in _text_files(sources, figures, build.repository).items():
         path = build.repository / path_in_repo
         on_disk = path.read_bytes() if path.is_file() else b""
         if on_disk != content:
@@ -108,30 +110,36 @@ def rendered_files(sources: Sources) -> dict[str, bytes]:
     `card.json` comes last; it has the others' SHA-256, those of the user's own partials, and the
     digests of what the figures show.
     """
-    return _text_files(sources, figures_of(sources))
+    return _text_files(sources, measured_figures(sources), None)
 
 
-def _text_files(sources: Sources, figures: dict[str, Figure | None]) -> dict[str, bytes]:
+def _text_files(
+    sources: Sources, figures: dict[str, Figure | None], repository: Path | None
+) -> dict[str, bytes]:
+    """The files; what was found on running the card's code is kept from `repository`."""
     manifest = sources.loaded.manifest
-    readme = render_template(TEMPLATE, card_context(sources, figures), sources.overrides)
+    template = f"{template_of(sources)}.md.j2"
+    readme = render_template(template, card_context(sources, figures), sources.overrides)
     files = {
         README: readme.encode("utf-8"),
         ROOT_INDEX: _json(root_index(sources)),
         "manifest.json": _json(manifest.resolved(), sort_keys=True),
     }
-    files["card.json"] = _json(
-        {
-            "format": FORMAT,
-            "tool_version": sources.tool_version,
-            "manifest_digest": sources.loaded.digest,
-            "report_digest": sources.report_digest,
-            "training_digest": sources.training_digest,
-            "template": TEMPLATE,
-            "overrides": override_digests(sources.overrides),
-            "files": {path: bytes_sha256(content) for path, content in files.items()},
-            "figures": digests_of(existing(figures)),
-        }
-    )
+    card: dict[str, Any] = {
+        "format": FORMAT,
+        "tool_version": sources.tool_version,
+        "manifest_digest": sources.loaded.digest,
+        "report_digest": sources.report_digest,
+        "training_digest": sources.training_digest,
+        "template": template,
+        "overrides": override_digests(sources.overrides),
+        "files": {path: bytes_sha256(content) for path, content in files.items()},
+        "figures": digests_of(existing(figures)),
+    }
+    blocks = kept_blocks(repository, bytes_sha256(files[README])) if repository else None
+    if blocks is not None:
+        card["blocks"] = blocks
+    files["card.json"] = _json(card)
     return files
 
 

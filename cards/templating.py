@@ -18,7 +18,6 @@ from jinja2 import (
 )
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from cards.context import CardContext
 from cards.escaping import Markdown, code_span, code_spans, markdown_text, python_literal
 from cards.numbers import count, counted
 from manifests.errors import ReleaseError
@@ -28,14 +27,12 @@ class TemplateProblem(ReleaseError):
     """A template that asks for a value that is not there, or prints one that has no form."""
 
 
-def render_template(
-    name: str, context: CardContext, overrides: Mapping[str, str] | None = None
-) -> str:
+def render_template(name: str, context: object, overrides: Mapping[str, str] | None = None) -> str:
     """Fill in one template of `cards/templates`; the result ends with one newline.
 
     Args:
         name: the template, relative to `cards/templates`.
-        context: what it may print.
+        context: a dataclass, whose fields it may print.
         overrides: partials, by such names, that stand in place of ours (`cards.overrides`).
 
     Raises:

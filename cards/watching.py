@@ -22,17 +22,20 @@ def polls() -> Iterator[None]:
         yield
 
 
-def watched_files(manifest: Path, build: BuildFolder) -> Iterator[Path]:
-    """The files that decide a card, missing ones included.
+def watched_files(path: Path, builds: Path) -> Iterator[Path]:
+    """The files that decide the card of a manifest or of a collection, missing ones included.
 
-    These are all YAML files beside the manifest (it may extend one), the report and the training
-    record, our templates, and the user's own partials.
+    These are all YAML files beside it (it may extend one, or count others), its own report and
+    training record and those of every build (a collection shows its members'), our templates, and
+    the user's own partials.
     """
-    yield manifest
+    yield path
     for pattern in _YAML:
-        yield from manifest.parent.glob(pattern)
-    yield from (build.report_json, build.training_json)
-    yield from overrides_folder(manifest).glob("*.j2")
+        yield from path.parent.glob(pattern)
+    for root in {builds / path.stem, *builds.glob("*")}:
+        build = BuildFolder(root)
+        yield from (build.report_json, build.training_json)
+    yield from overrides_folder(path).glob("*.j2")
     with as_file(files("cards") / "templates") as templates:
         yield from templates.rglob("*.j2")
 

@@ -98,7 +98,7 @@ class Release:
     loaded: LoadedManifest
     build: BuildFolder
     report: Report
-    training: TrainingRecord
+    training: TrainingRecord | None
 
     @property
     def sources(self) -> Sources:
@@ -107,7 +107,7 @@ class Release:
             report=self.report,
             training=self.training,
             report_digest="e" * 64,
-            training_digest="f" * 64,
+            training_digest=None if self.training is None else "f" * 64,
             tool_version="0.0.test",
         )
 
@@ -155,7 +155,8 @@ class Release:
 
     def write(self) -> Release:
         self.report.write(self.build.report_json)
-        self.training.write(self.build.training_json)
+        if self.training is not None:
+            self.training.write(self.build.training_json)
         return self
 
 

@@ -13,7 +13,7 @@ import torch
 import yaml
 from huggingface_hub import ModelCard
 
-from cards.architectures import ARCHITECTURES, FIXED_AT_ZERO
+from cards.sections.architectures import ARCHITECTURES, FIXED_AT_ZERO
 from cards.stage import rendered_files
 from manifests.sae_recipes import Architecture, saved_architecture
 from validators.saelens.format import TENSOR_SHAPES
@@ -212,7 +212,7 @@ def test_a_card_of_plain_text_speaks_of_documents_and_tokens(of_text, make) -> N
     assert front["datasets"] == ["demo/documents"]
     for block in code_blocks(text):
         ast.parse(block)
-    assert "vector = outputs[0][0, 1:].float()" in code_blocks(text)[2]
+    assert "vectors = outputs[0][0, 1:].float()" in code_blocks(text)[2]
 
 
 def test_what_was_trained_on_in_place_of_the_manifests_data_is_said(release) -> None:

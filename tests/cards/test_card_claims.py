@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cards.claims import ClaimNotHeld
+from cards.sections.claims import ClaimNotHeld
 from cards.stage import render, rendered_files
 from manifests.progress import Silent
 
@@ -24,7 +24,7 @@ def section(text: str, title: str) -> str:
 
 def test_a_claim_that_holds_stands_beside_its_condition(manifest_data, make) -> None:
     manifest_data["claims"] = [HOLDS, {"text": "There are 12.", "holds_if": "matrix.n_saes > 11"}]
-    claims = section(readme(make(manifest_data)), "Claims")
+    claims = section(readme(make(manifest_data)), "Key findings")
     assert re.findall(r"^- (.*)$", claims, flags=re.MULTILINE) == [
         "Every SAE has 4 active latents. `worst(l0) == 4 and best(l0) == 4`",
         "There are 12. <code>matrix.n_saes &gt; 11</code>",
@@ -32,7 +32,7 @@ def test_a_claim_that_holds_stands_beside_its_condition(manifest_data, make) -> 
 
 
 def test_a_card_without_claims_has_no_section_for_them(release) -> None:
-    assert "## Claims" not in readme(release)
+    assert "## Key findings" not in readme(release)
 
 
 def test_a_claim_that_the_report_does_not_bear_out_stops_the_card(manifest_data, make) -> None:
@@ -60,7 +60,7 @@ def test_a_claim_on_a_number_that_was_not_measured_stops_the_card(manifest_data,
 def test_a_hostile_claim_stays_one_line_of_text(manifest_data, make) -> None:
     condition = "'`</code><script>' != '## x'"
     manifest_data["claims"] = [{"text": "a\n\n## b <script> [x](y)", "holds_if": condition}]
-    claims = section(readme(make(manifest_data)), "Claims")
+    claims = section(readme(make(manifest_data)), "Key findings")
     assert len(re.findall(r"^- ", claims, flags=re.MULTILINE)) == 1
     assert "<script" not in claims and "[x]" not in claims and "\n## b" not in claims
 

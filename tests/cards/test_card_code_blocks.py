@@ -40,9 +40,11 @@ for blocks in json.loads(sys.stdin.read()):
     # Layer 1's block output is hidden_states[2]: index 0 is the embedding.
     n_prompt = names.get("n_prompt")
     pooled = hidden[2][0, -1] if n_prompt is None else hidden[2][0, n_prompt:]
-    if n_prompt is not None and names["vector"].ndim == 1:
-        pooled = pooled.mean(dim=0)
-    torch.testing.assert_close(names["vector"], pooled, **close)
+    pooled = pooled.reshape(-1, 8)
+    if len(names["vectors"]) == 1:
+        pooled = pooled.mean(dim=0, keepdim=True)
+    torch.testing.assert_close(names["vectors"], pooled, **close)
+    torch.testing.assert_close(names["latents"], sae.encode(names["vectors"]), **close)
     print(sae.cfg.architecture(), "agrees")
 """
 
@@ -138,8 +140,29 @@ def test_the_code_blocks_load_every_architecture_and_agree_with_saelens(
     release = make(manifest_data)
     card = rendered_files(release.sources)["README.md"].decode("utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```$", card, flags=re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
+    agree_with_saelens(release, blocks, tmp_path, apply_b_dec_to_input=apply_b_dec_to_input)
 
+
+@pytest.mark.slow
+def test_the_code_blocks_load_a_quantised_base_model(manifest_data, make, tmp_path: Path) -> None:
+    quantised = {"weights": "nf4", "compute": "fp32", "double_quantization": True}
+    manifest_data["base_model"]["precision"] = quantised
+    manifest_data["saes"]["architectures"] = list(ARCHITECTURES)
+    manifest_data["recipe"] |= {"batchtopk": {"k": 4}, "standard": {"l1_coefficient": 0.1}}
+    release = make(manifest_data)
+    card = rendered_files(release.sources)["README.md"].decode("utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", card, flags=re.MULTILINE | re.DOTALL)
+    # The caveat's own block stands first.
+    assert len(blocks) == 5 and "quantization_config=quantisation" in blocks[3]
+    check = 'assert type(model.model.layers[1].mlp.up_proj).__name__ == "Linear4bit"\n'
+    agree_with_saelens(release, [*blocks, check], tmp_path, apply_b_dec_to_input=True)
+
+
+def agree_with_saelens(
+    release: Any, blocks: list[str], tmp_path: Path, *, apply_b_dec_to_input: bool
+) -> None:
+    """Run the blocks for each architecture, and compare what they bind with SAELens."""
     hub_cache = tmp_path / "hub"
     repository = snapshot(hub_cache, "demo/tiny-saes")
     write_base_model(snapshot(hub_cache, "demo/tiny-llama"))

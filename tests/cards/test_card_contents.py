@@ -17,6 +17,7 @@ PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 SECTIONS = [
     "Contents",
     "Measurements",
+    "Portability",
     "Limitations",
     "Loading",
     "Format",
@@ -279,7 +280,7 @@ def test_a_comment_names_the_digests_and_the_version(release) -> None:
 
 def test_every_code_block_parses_and_names_the_repository(release) -> None:
     blocks = code_blocks(readme(release))
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     for block in blocks:
         ast.parse(block)
     assert 'SAE.from_pretrained("demo/tiny-saes", "tiny_gated_L1_deceptive_only"' in blocks[0]
@@ -320,7 +321,7 @@ def test_hostile_text_changes_neither_the_sections_nor_the_tables(
     assert [[len(row) for row in table] for table in tables(text)] == [
         [len(row) for row in table] for table in tables(readme(release))
     ]
-    assert len(code_blocks(text)) == 3
+    assert len(code_blocks(text)) == 4
     ast.parse(code_blocks(text)[2])
     html = PARSER.render(body(text))
     assert "<script" not in html and "javascript:b" not in re.findall(r'href="([^"]*)"', html)

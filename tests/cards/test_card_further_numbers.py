@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cards.metrics import MissingMetric
+from cards.sections.metrics import MissingMetric
 from cards.stage import rendered_files
 from release.commands.render import render as render_command
 from validators.report import Measurement
@@ -147,10 +147,10 @@ def test_the_decoder_of_gated_auxiliary_loss_stands_with_its_recipe(
 def test_the_command_tells_written_files_from_unchanged_ones(release, capsys) -> None:
     build = release.build.root.parent
     assert render_command([release.loaded.path], build=build) == 0
-    assert "7 files written, 0 unchanged, in " in capsys.readouterr().out
+    assert "6 files written, 0 unchanged, in " in capsys.readouterr().out
     assert render_command([release.loaded.path], build=build) == 0
-    assert "0 files written, 7 unchanged, in " in capsys.readouterr().out
+    assert "0 files written, 6 unchanged, in " in capsys.readouterr().out
     readme_path = release.build.repository / "README.md"
     readme_path.write_bytes(b"edited\n")
     assert render_command([release.loaded.path], build=build) == 0
-    assert "1 file written, 6 unchanged, in " in capsys.readouterr().out
+    assert "1 file written, 5 unchanged, in " in capsys.readouterr().out

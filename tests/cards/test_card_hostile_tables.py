@@ -13,7 +13,7 @@ from cards.stage import rendered_files
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 SAE = "tiny_topk_L1_mixed"
 # What the release has numbers for.
-FIGURES = {f"figures/{name}.svg" for name in ("sparsity", "thresholds", "probe_profile")}
+FIGURES = {f"figures/{name}.svg" for name in ("sparsity", "probe_profile")}
 ATTACKS = [
     "x | y\n\n---\n```\n<script>alert(1)</script> [a](javascript:b) **c** <!-- d",
     "# a heading",

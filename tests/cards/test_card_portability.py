@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cards.metrics import MissingMetric
+from cards.sections.metrics import MissingMetric
 from cards.sources import SourcesDisagree, agreeing
 from cards.stage import rendered_files
 from manifests.build_folder import SAE_WEIGHTS
@@ -44,9 +44,12 @@ def with_verdict(release: Any, sae_id: str, label: str, **changes: Any) -> Any:
     return release.with_portability(saes=saes)
 
 
-def test_a_report_without_portability_says_so_under_limitations(release) -> None:
+def test_a_report_without_portability_says_so_and_names_the_command(release) -> None:
     text = readme(release)
-    assert "## Portability" not in text
+    expected = section(release)
+    assert expected.startswith("\nNot measured: the SAEs belong to a base model at `fp32`, and")
+    assert "| `nf4:fp32` | not measured |" in expected and "| `fp32` | not" not in expected
+    assert "`release portability MANIFEST`" in expected and "by more than 20.0%" in expected
     assert ONE_PRECISION in text.split("\n## Limitations\n", 1)[1]
     text = readme(release.with_portability())
     assert "\n## Portability\n" in text

@@ -18,8 +18,8 @@ from manifests.errors import ReleaseError
 from manifests.progress import Silent
 
 RENDERED = ["README.md", "config.json", "manifest.json", "card.json"]
-# The release has explained variances and JumpReLU SAEs, and no tables.
-FIGURES = ["figures/sparsity.svg", "figures/thresholds.svg", "figures/figures.json"]
+# The release has explained variances, and neither tables nor distributions.
+FIGURES = ["figures/sparsity.svg", "figures/figures.json"]
 
 
 class Notes(Silent):

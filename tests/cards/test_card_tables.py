@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cards.metrics import MissingMetric
+from cards.sections.metrics import MissingMetric
 from cards.sources import SourcesDisagree, agreeing
 from cards.stage import rendered_files
 from manifests.digests import json_sha256
@@ -56,7 +56,7 @@ def test_a_report_without_tables_has_no_such_sections(release) -> None:
 
 def test_the_sections_stand_between_measurements_and_limitations(release) -> None:
     found = headings(readme(release.with_tables()))
-    assert found[:7] == ["Contents", "Measurements", *SECTIONS, "Limitations"]
+    assert found[:8] == ["Contents", "Measurements", *SECTIONS, "Portability", "Limitations"]
 
 
 def test_raw_layers_stand_with_their_peak_and_the_majority(release) -> None:

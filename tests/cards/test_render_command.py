@@ -50,33 +50,94 @@ def every(tmp_path: Path) -> tuple[str, ...]:
     return ("--all", "--manifests", str(tmp_path / "shelf"))
 
 
+@pytest.fixture
+def collection(tmp_path: Path, shelf: dict[str, Release]) -> Path:
+    """A collection of both manifests, beside them."""
+    folder = tmp_path / "shelf"
+    (folder / "study.yaml").write_text(
+        "base_models: {tiny: {id: demo/tiny-llama, model_type: llama, n_layers: 4, d_model: 8},\n"
+        "  other: {id: demo/other, model_type: llama, n_layers: 4, d_model: 8}}\n",
+        encoding="utf-8",
+    )
+    path = folder / "all.yaml"
+    path.write_text(
+        "kind: collection\nschema_version: 1\nrepo_id: demo/all\ntitle: All of them\n"
+        "study: study.yaml\nmembers:\n"
+        "  - {base_model: tiny, manifest: first.yaml}\n"
+        "  - {base_model: other, repo_id: demo/other-saes}\n",
+        encoding="utf-8",
+    )
+    return path
+
+
+def said(ended: Ended) -> str:
+    """What stands on stdout, on one line: the console wraps it."""
+    return " ".join(ended.out.split())
+
+
 def readme_of(release: Release) -> Path:
     return release.build.repository / "README.md"
 
 
 def test_several_named_manifests_are_rendered(command, shelf) -> None:
     ended = command(*(str(one.loaded.path) for one in shelf.values()))
-    assert (ended.code, ended.out.count("7 files written, 0 unchanged")) == (0, 2)
+    assert (ended.code, ended.out.count("files written, 0 unchanged")) == (0, 2)
     for name, one in shelf.items():
         assert f"demo/{name}" in readme_of(one).read_text(encoding="utf-8")
 
 
-def test_all_leaves_out_what_is_not_built_and_a_named_one_is_an_error(
-    command, every, shelf
+@pytest.mark.parametrize("are_named", [True, False])
+def test_without_a_build_a_card_is_described_by_its_manifest(
+    command, every, shelf, are_named: bool
 ) -> None:
+    shutil.rmtree(shelf["second"].build.root)
+    paths = [str(one.loaded.path) for one in shelf.values()] if are_named else every
+    ended = command(*paths)
+    assert ended.code == 0, ended.err
+    of_first, of_second = said(ended).split(" written, ")[1:]
+    assert "nothing measured" not in of_first and "nothing measured" in of_second
+    assert "demo/second" in readme_of(shelf["second"]).read_text(encoding="utf-8")
+    assert not shelf["second"].build.report_json.exists()
+    checked = command(*paths, "--check")
+    assert checked.code == 0
+    assert "second: every rendered file is what rendering gives now; described by" in said(checked)
+
+
+def test_weights_of_ours_without_a_report_are_an_error(command, shelf) -> None:
     shelf["second"].build.report_json.unlink()
+    ended = command(str(shelf["second"].loaded.path))
+    assert ended.code == 1 and "report.json" in ended.err
+
+
+def test_a_collection_is_rendered_like_the_others(
+    command, every, collection: Path, tmp_path: Path
+) -> None:
     ended = command(*every)
-    assert ended.code == 0 and readme_of(shelf["first"]).is_file()
-    assert "nothing is built: second" in ended.err
-    named = command(str(shelf["second"].loaded.path))
-    assert named.code == 1 and "report.json" in named.err
+    assert ended.code == 0, ended.err
+    folder = tmp_path / "builds" / "all" / "repository"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "README.md",
+        "card.json",
+        "config.json",
+    ]
+    assert ended.out.count("written, 0 unchanged") == 3
+    assert command(str(collection)).out.startswith("0 files written, 3 unchanged")
+    (folder / "README.md").write_bytes(b"edited\n")
+    checked = command(*every, "--check")
+    assert checked.code == 1 and "\n-edited\n" in checked.out
+    assert "all: 1 file is stale" in checked.out and "first: every rendered" in checked.out
+    assert command(str(collection), "--diff").code == 0
+    assert (folder / "README.md").read_bytes() == b"edited\n"
 
 
-def test_nothing_built_at_all_is_no_success(command, every, shelf) -> None:
-    for one in shelf.values():
-        one.build.report_json.unlink()
-    for option in ((), ("--check",), ("--diff",)):
-        assert command(*every, *option).code == 3
+def test_a_collection_that_cannot_be_read_keeps_no_other_from_being_rendered(
+    command, every, shelf, collection: Path
+) -> None:
+    text = collection.read_text(encoding="utf-8").replace("first.yaml", "none.yaml")
+    collection.write_text(text, encoding="utf-8")
+    ended = command(*every)
+    assert ended.code == 2 and "all is not rendered" in ended.err
+    assert readme_of(shelf["first"]).is_file() and readme_of(shelf["second"]).is_file()
 
 
 def test_an_error_in_one_keeps_no_other_from_being_rendered(command, every, shelf) -> None:
@@ -134,7 +195,17 @@ def test_a_diff_is_coloured_on_a_terminal_and_its_lines_are_not_broken(
 
 
 @pytest.mark.parametrize(
-    "wrong", [(), ("--check", "--diff"), ("--check", "--watch"), ("--diff", "--watch")]
+    "wrong",
+    [
+        (),
+        ("--check", "--diff"),
+        ("--check", "--watch"),
+        ("--diff", "--watch"),
+        ("--against", "hub"),
+        ("--against", "hub", "--watch"),
+        ("--check", "--hub", "embedded"),
+        ("--check", "--against", "elsewhere"),
+    ],
 )
 def test_options_that_contradict_each_other_are_refused(command, shelf, wrong) -> None:
     target = [str(shelf["first"].loaded.path)] if wrong else []
@@ -184,13 +255,57 @@ def test_watching_renders_again_when_a_source_changed_and_ends_with_130(
     assert texts[4] == texts[3] and "first is not rendered" in ended.err
 
 
-def test_what_is_watched_covers_all_that_a_card_is_made_of(shelf) -> None:
+def test_watching_renders_a_collection_again_when_a_member_or_a_partial_changed(
+    command, shelf, collection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readme = tmp_path / "builds" / "all" / "repository" / "README.md"
+    texts: list[str] = []
+
+    def polls() -> Iterator[None]:
+        readme.write_text("untouched", encoding="utf-8")
+        yield  # nothing changed
+        texts.append(readme.read_text(encoding="utf-8"))
+        member = shelf["first"].loaded.path
+        text = member.read_text(encoding="utf-8")
+        member.write_text(text + "tags_of_nobody: []\n", encoding="utf-8")
+        yield
+        member.write_text(text, encoding="utf-8")
+        yield
+        texts.append(readme.read_text(encoding="utf-8"))
+        shelf["first"].build.report_json.unlink()
+        shelf["first"].build.training_json.unlink()
+        yield
+        texts.append(readme.read_text(encoding="utf-8"))
+        partial = collection.parent / "cards" / "collection_members.md.j2"
+        partial.parent.mkdir()
+        partial.write_text("My own members.\n", encoding="utf-8")
+        yield
+        texts.append(readme.read_text(encoding="utf-8"))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(watching, "polls", polls)
+    ended = command(str(collection), "--watch")
+    assert ended.code == 130
+    # The member's manifest was wrong in between, which is told.
+    assert "unknown key 'tags_of_nobody'" in ended.err
+    assert texts[0] == "untouched" and texts[1] != "untouched"
+    assert texts[2] != texts[1], "the member's measurements are gone"
+    assert "My own members." in texts[3] and "My own members." not in texts[2]
+
+
+def test_what_is_watched_covers_all_that_a_card_is_made_of(shelf, tmp_path: Path) -> None:
     one = shelf["first"]
-    watched = set(watching.watched_files(one.loaded.path, one.build))
+    watched = set(watching.watched_files(one.loaded.path, tmp_path / "builds"))
     names = {path.name for path in watched}
-    wanted = {"first.yaml", "second.yaml", "report.json", "training.json"}
-    assert wanted | {"multi_sae.md.j2", "limitations.md.j2"} <= names
+    assert {"first.yaml", "second.yaml", "multi_sae.md.j2", "limitations.md.j2"} <= names
+    assert {one.build.report_json, one.build.training_json} <= watched
     assert "README.md" not in names
+
+
+def test_a_card_that_was_never_built_is_watched_too(shelf, tmp_path: Path) -> None:
+    path = tmp_path / "shelf" / "third.yaml"
+    build = BuildFolder(tmp_path / "builds" / "third")
+    assert build.report_json in set(watching.watched_files(path, tmp_path / "builds"))
 
 
 def test_a_file_that_goes_or_grows_is_a_change(tmp_path: Path) -> None:

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cards.stage import rendered_files
+import manifests
+from cards.sources import Sources, read_sources
+from cards.stage import render, rendered_files
+from manifests.build_folder import BuildFolder
+from manifests.hooks import BLOCKS_PATH
+from manifests.load import load_manifest
+from manifests.progress import Silent
+from validators.reading.local_repository import LocalRepository
 from validators.readme.card_links import lint_links
 from validators.readme.card_text import CardText, read_card
 from validators.readme.depths import lint_depths
@@ -29,6 +37,7 @@ from validators.readme.spread import lint_spread
 from validators.readme.tensors_said import lint_tensors
 from validators.readme.verdicts import lint_verdicts
 from validators.readme.version_floors import lint_version_floors
+from validators.stage import validate
 
 ALONE = (
     lint_differences, lint_front_matter, lint_layers, lint_loose_code, lint_metrics,
@@ -47,31 +56,65 @@ def findings(card: CardText, known: Surroundings) -> Iterator[Finding]:
         yield from linter(card, known)
 
 
-def found_on(release: Any) -> list[Finding]:
-    files = rendered_files(release.sources)
+def found_on(sources: Sources) -> list[Finding]:
+    files = rendered_files(sources)
     text = files["README.md"].decode("utf-8")
     # Drawn apart from the card.
     figures = re.findall(r"\((figures/[\w.-]+)\)", text)
-    base = release.loaded.manifest.base_model
+    manifest, saes = sources.loaded.manifest, sources.loaded.saes
+    base = manifest.base_model
+    cited = {work.arxiv: (work.title, work.authors) for work in manifest.citations if work.arxiv}
     known = Surroundings(
         n_layers=base.n_layers,
-        blocks_path="model.layers",
+        blocks_path=BLOCKS_PATH[base.model_type],
         model_type=base.model_type,
-        n_saes=len(release.loaded.saes),
-        hook_names=tuple(spec.hook_name for spec in release.loaded.saes),
+        n_saes=len(saes),
+        hook_names=tuple(spec.hook_name for spec in saes),
         subtracts_b_dec=True,
         files=frozenset((*files, *figures)),
-        papers={"2509.20393": ("A Title of Some Words", ("One Author", "Two Author"))},
+        papers=cited or {"2509.20393": ("A Title of Some Words", ("One Author", "Two Author"))},
     )
     return [*findings(read_card(text), known)]
 
 
 def test_the_tiny_card_raises_nothing(release: Any) -> None:
-    assert found_on(release) == []
+    assert found_on(release.sources) == []
 
 
 def test_a_card_with_probes_and_precisions_raises_nothing(release: Any) -> None:
-    assert found_on(release.with_tables().with_portability()) == []
+    assert found_on(release.with_tables().with_portability().sources) == []
+
+
+STATED = ("tinyllama-1-1b", "smollm2-135m", "nanochat-d32", "gemma4-e2b-gf1")
+
+
+@pytest.mark.parametrize("name", STATED)
+def test_cards_of_the_study_lack_a_license_and_raise_nothing_else(
+    name: str, tmp_path: Path
+) -> None:
+    loaded = load_manifest(Path(manifests.__file__).parent / f"{name}.yaml")
+    found = found_on(read_sources(loaded, BuildFolder(tmp_path / name)))
+    # Which license they have, no source says.
+    assert loaded.manifest.license is None
+    assert [finding.what.partition(") ")[2] for finding in found] == ["has no license"]
+
+
+@pytest.mark.parametrize("name", STATED)
+def test_every_check_of_cards_finds_only_that_files_and_license_are_missing(
+    name: str, tmp_path: Path
+) -> None:
+    loaded = load_manifest(Path(manifests.__file__).parent / f"{name}.yaml")
+    build = BuildFolder(tmp_path / name)
+    render(loaded, build, progress=Silent())
+    repository = LocalRepository(build.repository)
+    report = validate(repository, manifest=loaded, tier="static", progress=Silent())
+    assert report.checks is not None
+    of_cards = [each for each in report.checks.outcomes if each.code.startswith("R")]
+    assert sum(each.outcome == "passed" for each in of_cards) > 15
+    found = {each.code: each for each in of_cards if each.outcome not in ("passed", "skipped")}
+    assert set(found) == {"R002", "R014"}
+    # Nothing was built, so the files that the code downloads are not there yet.
+    assert f"no file '{loaded.saes[0].sae_id}/cfg.json'" in found["R002"].found
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""The card of a study: its repositories, counted, and what is known of each."""

@@ -1,0 +1,1 @@
+"""What each section of a card says: values for its template, each with its form."""
