@@ -1,4 +1,4 @@
-"""What a README.md states in its front matter, its tables and its lists; sentences are not read."""
+"""What a README.md states of the matrix and the recipe, in its front matter, tables and lists."""
 
 from __future__ import annotations
 
@@ -9,18 +9,25 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from manifests.yaml_source import YamlProblem, parse_yaml
+from release.importing.card_lines import (
+    MAX_CHARACTERS,
+    CardLine,
+    Paragraph,
+    card_lines,
+    has_markup,
+    paragraphs,
+)
+from release.importing.card_tables import table_rows
 from release.importing.findings import Finding
 from release.importing.names import ARCHITECTURES
 from release.importing.printable import one_line
 from validators.reading.repository import Repository, UnreadableFile
+from validators.readme.card_text import read_card
 
 README = "README.md"
 MAX_CARD_BYTES = 1_000_000
-MAX_LINES = 20_000
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\r?\n(?P<yaml>.*?)\r?\n---[ \t]*(?:\r?\n|\Z)", re.DOTALL)
-_BULLET = re.compile(r"\s{0,8}[-*+•]\s+(?P<text>\S.*)")
-_ROW = re.compile(r"\s{0,3}\|(?P<cells>.*)\|\s*")
 _REPO_ID = re.compile(r"""repo_id\s*=\s*["'](?P<id>[\w.-]+/[\w.-]+)["']""")
 _COUNT = re.compile(r"(?P<n>[0-9]{1,6})\s+(?:SAEs|sparse autoencoders?)\b", re.IGNORECASE)
 _LAYER = re.compile(r"\bL(?P<layer>[0-9]{1,4})\b")
@@ -33,6 +40,7 @@ _LINK = re.compile(r"\[([^\[\]]{0,300})\]\([^()]{0,500}\)")
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 _BATCHTOPK = re.compile(r"\bbatch[ _-]?top[ _-]?k\b")
 _MATRYOSHKA = re.compile(r"\bmatryoshka(?:[ _-]batchtopk)?\b")
+_NO_SENTENCE = ("`", "<", ">", "!", "[")
 _LABELS = {"epochs": "epochs", "batch size": "batch_size", "learning rate": "learning_rate"}
 
 
@@ -46,6 +54,7 @@ class CardFacts:
     front_matter: Mapping[str, Any] = field(default_factory=dict)
     title: str | None = None
     summary: str | None = None
+    summary_lines: frozenset[int] = frozenset()
     repo_ids: tuple[str, ...] = ()
     counts: tuple[tuple[str, int], ...] = ()
     layers: frozenset[int] = frozenset()
@@ -72,15 +81,14 @@ class CardFacts:
         return tuple(one_line(each) for each in values if isinstance(each, str) and each.strip())
 
 
-def read_card(repository: Repository) -> tuple[CardFacts, tuple[Finding, ...]]:
-    """Read the card of a repository; what cannot be read is a finding."""
+def read_readme(repository: Repository) -> tuple[str | None, tuple[Finding, ...]]:
+    """The text of a repository's card; None and a finding where it cannot be read."""
     if README not in repository.files:
-        return CardFacts(), (Finding("warn", README, "does not exist", "a card"),)
+        return None, (Finding("warn", README, "does not exist", "a card"),)
     try:
-        text = repository.read_text(README, max_bytes=MAX_CARD_BYTES)
+        return repository.read_text(README, max_bytes=MAX_CARD_BYTES), ()
     except UnreadableFile as error:
-        return CardFacts(), (Finding("warn", README, one_line(error.what), "a text in UTF-8"),)
-    return card_facts(text)
+        return None, (Finding("warn", README, one_line(error.what), "a text in UTF-8"),)
 
 
 def card_facts(text: str) -> tuple[CardFacts, tuple[Finding, ...]]:
@@ -88,19 +96,23 @@ def card_facts(text: str) -> tuple[CardFacts, tuple[Finding, ...]]:
     front, findings = _front_matter(text)
     match = _FRONT_MATTER.match(text)
     body = text[match.end() :] if match else text
-    lines = [line[:2_000] for line in body.splitlines()[:MAX_LINES]]
-    bullets = [found["text"] for line in lines if (found := _BULLET.fullmatch(line))]
-    table = dict(_two_columns(lines))
+    page = read_card(text[:MAX_CHARACTERS])
+    parts = card_lines(page)
+    # Steps of a numbered list are sentences; what a repository holds stands in plain ones.
+    bullets = [p.text for p in parts if p.kind == "bullet" and not p.raw[:1].isdigit()]
+    table = {row.label.lower(): row.values[0] for row in table_rows(parts) if len(row.values) == 1}
     lists = _lists(bullets)
     expansion = table.get("expansion factor", "")
     sizes = [int(number) for number in re.findall(r"[0-9]{2,7}", expansion)]
     if len(sizes) == 2:
         lists["d_in"].add(sizes[0])
         lists["d_sae"].add(sizes[1])
+    summary = _summary(parts, has_markup=has_markup(page))
     facts = CardFacts(
         front_matter=front,
-        title=_title(lines),
-        summary=_summary(lines),
+        title=_title(parts),
+        summary=one_line(summary.text, at_most=600) if summary else None,
+        summary_lines=summary.numbers if summary else frozenset(),
         repo_ids=tuple(sorted({found["id"] for found in _REPO_ID.finditer(body)})),
         counts=tuple(
             (one_line(bullet, at_most=60), int(found["n"]))
@@ -119,7 +131,9 @@ def card_facts(text: str) -> tuple[CardFacts, tuple[Finding, ...]]:
             for found in _CONDITION_COUNT.finditer(_plain(table.get("training conditions", "")))
         },
         hardware=one_line(table["hardware"]) if table.get("hardware") else None,
-        label_rule=one_line(table["llm classifier"]) if table.get("llm classifier") else None,
+        label_rule=one_line(f"LLM classifier: {table['llm classifier']}.")
+        if table.get("llm classifier")
+        else None,
     )
     return facts, findings
 
@@ -138,15 +152,6 @@ def _front_matter(text: str) -> tuple[dict[str, Any], tuple[Finding, ...]]:
     return data, ()
 
 
-def _two_columns(lines: Iterable[str]) -> Iterable[tuple[str, str]]:
-    """Rows of tables with two columns, the first one in lower case."""
-    for line in lines:
-        row = _ROW.fullmatch(line)
-        cells = [cell.strip() for cell in row["cells"].split("|")] if row else []
-        if len(cells) == 2 and not set(cells[0]) <= set("-: "):
-            yield _plain(cells[0]).lower(), cells[1]
-
-
 def _lists(bullets: Iterable[str]) -> dict[str, set[Any]]:
     """What the bullets enumerate: layers, architectures, sizes, k."""
     found: dict[str, set[Any]] = {
@@ -157,7 +162,7 @@ def _lists(bullets: Iterable[str]) -> dict[str, set[Any]]:
         lower = plain.lower()
         if "layer" in lower:
             found["layers"] |= {int(each["layer"]) for each in _LAYER.finditer(plain)}
-        if "architecture" in lower:
+        if "architecture" in lower and "saelens" not in lower:
             joined = _BATCHTOPK.sub("batchtopk", lower)
             joined = _MATRYOSHKA.sub("matryoshka_batchtopk", joined)
             found["architectures"] |= {
@@ -181,17 +186,18 @@ def _recipe(table: Mapping[str, str]) -> dict[str, float]:
     }
 
 
-def _title(lines: Iterable[str]) -> str | None:
-    headings = (line[2:] for line in lines if line.startswith("# "))
-    return next((one_line(_plain(heading)) or None for heading in headings), None)
+def _title(parts: tuple[CardLine, ...]) -> str | None:
+    """The first heading; on a page without markup, its first line."""
+    headings = (line for line in parts if line.kind == "heading")
+    first = next(headings, None)
+    return one_line(_plain(first.text)) or None if first is not None else None
 
 
-def _summary(lines: list[str]) -> str | None:
-    """The first paragraph, when it is one of plain text."""
-    for line in lines:
-        text = _plain(line)
-        if text and not line.startswith(("#", "|", "-", "*", "•", "`", "<", ">", "!", "[")):
-            return one_line(text, at_most=600)
+def _summary(parts: tuple[CardLine, ...], *, has_markup: bool) -> Paragraph | None:
+    """The first paragraph of plain text."""
+    for paragraph in paragraphs(parts, has_markup=has_markup):
+        if paragraph.lines[0].kind == "text" and not paragraph.raw.startswith(_NO_SENTENCE):
+            return paragraph
     return None
 
 

@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from manifests.fields import Identifier, RepoId
-from manifests.sae_recipes import Architecture
 from release.importing.base_config import BaseModelFacts
 from release.importing.card import CardFacts
 from release.importing.comparison import commonest
+from release.importing.draft_recipe import RecipeFacts, recipe_entries
+from release.importing.draft_stated import hardware_entries, stated_entries
 from release.importing.matrix import AXES, Box, RecoveredMatrix, in_order
-from release.importing.names import ARCHITECTURES, TRAINED_ONLY, Cell
+from release.importing.names import UNNAMED_CONDITION, Cell
+from release.importing.stated import Stated
 from release.importing.survey import FoundSae
-from release.importing.yaml_text import Entries, Entry
+from release.importing.yaml_text import FILL_IN_COMMENT, Entries, Entry
 
-FILL_IN = "not known: fill in"
+# A text that a card prints where nothing is known, until a person writes one.
+NOT_KNOWN = "Not known: no file of the repository says so."
 _LABELS = {
     "mixed": ["deceptive", "honest"],
     "deceptive_only": ["deceptive"],
     "honest_only": ["honest"],
 }
-_JUMPRELU_KEYS = ("bandwidth", "threshold_init", "target_l0", "sparsity_coefficient")
+_NO_PRECISION = "No file of the repository says in which precision the base model ran."
+_NO_LABELS = "Neither names nor configs tell the labels of the SAEs; the card speaks of these two."
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ class Facts:
     template: str
     matrix: RecoveredMatrix
     base_model: BaseModelFacts | None
+    stated: Stated = field(default_factory=Stated)
 
     def config_values(self, key: str) -> list[Any]:
         """What the configs state for a key, one value an SAE."""
@@ -67,32 +72,60 @@ class Facts:
 def draft(facts: Facts) -> Entries:
     """The manifest's keys in the order of the model; None where a fact is not known."""
     card = facts.card
-    fallback = facts.repo_id.partition("/")[2] if facts.repo_id else None
     tags = [each for each in card.front_matter_texts("tags") if each]
     entries = [
         Entry("schema_version", 1),
         _known("repo_id", facts.repo_id, if_not="owner/name, where it is to be published"),
-        Entry("title", card.title or fallback or FILL_IN),
-        Entry(
-            "summary",
-            card.summary or FILL_IN,
-            "from the card: check each number in it" if card.summary else None,
-        ),
+        Entry("title", _title(facts)),
+        _summary(facts),
         _known("license", _identifier(card.front_matter_text("license"))),
     ]
     entries += [Entry("tags", tags)] if tags else []
+    configs = {name: sae.config for name, sae in facts.saes.items() if sae.config is not None}
+    recipe = RecipeFacts(card, facts.stated, facts.cells, configs, facts.size("d_sae"))
     entries += [
         Entry("base_model", _base_model(facts)),
         Entry("saes", _saes(facts)),
-        Entry("recipe", _recipe(facts)),
+        Entry("recipe", recipe_entries(recipe)),
         Entry("data", _data(facts)),
+        *hardware_entries(facts.stated, card.hardware),
     ]
-    if card.hardware:
-        ran_on = (Entry("device", card.hardware, "from the card"),)
-        entries.append(Entry("hardware", (Entry("ran_on", ran_on),)))
-    if facts.commit is not None and facts.repo_id is not None:
+    if facts.repo_id is not None:
         entries.append(Entry("weights", _weights(facts, facts.repo_id, facts.commit)))
+    assumed = _assumed_keys(tuple(entries))
+    entries += stated_entries(facts.stated, assumed, commit=facts.commit)
     return tuple(entries)
+
+
+def _title(facts: Facts) -> str:
+    named = facts.repo_id.partition("/")[2] if facts.repo_id else None
+    base_model = facts.base_model_id
+    derived = f"Sparse autoencoders on {base_model}" if base_model else "Sparse autoencoders"
+    return facts.card.title or named or derived
+
+
+def _summary(facts: Facts) -> Entry:
+    """The card's first paragraph, unless a check found something in it."""
+    stated = facts.card.summary
+    if stated and not facts.stated.faults.on(facts.card.summary_lines):
+        return Entry("summary", stated, "from the card: check each number in it")
+    base_model = facts.base_model_id
+    of = f" of {base_model}" if base_model else ""
+    return Entry("summary", f"Sparse autoencoders on the residual stream{of}.", "say more")
+
+
+def _assumed_keys(entries: Entries, *, prefix: str = "") -> dict[str, str]:
+    """By dotted key: why a value stands there that no source states."""
+    found: dict[str, str] = {}
+    for entry in entries:
+        key = f"{prefix}{entry.key}"
+        if "." in entry.key:
+            continue  # a dotted key would lead past it
+        if entry.assumed:
+            found[key] = entry.assumed
+        if isinstance(entry.value, tuple):
+            found |= _assumed_keys(entry.value, prefix=f"{key}.")
+    return found
 
 
 def is_repo_id(text: str) -> bool:
@@ -107,7 +140,7 @@ def unknown_keys(entries: Entries, *, prefix: str = "") -> tuple[str, ...]:
         key = f"{prefix}{entry.key}"
         if isinstance(entry.value, tuple):
             found += unknown_keys(entry.value, prefix=f"{key}.")
-        elif entry.value is None or entry.value == FILL_IN:
+        elif entry.value is None or entry.value == NOT_KNOWN:
             found.append(key)
     return tuple(found)
 
@@ -115,17 +148,24 @@ def unknown_keys(entries: Entries, *, prefix: str = "") -> tuple[str, ...]:
 def _base_model(facts: Facts) -> Entries:
     stated = facts.base_model
     d_in = facts.size("d_in")
+    n_layers = stated.n_layers if stated else None
+    by_card = facts.stated.n_layers if n_layers is None else None
+    precision = facts.stated.references.precision
+    default = {"weights": "fp32", "compute": "fp32"}
     return (
         _known("id", facts.base_model_id, if_not="owner/name of the model on the Hub"),
         Entry("revision", None, "not known: which commit the activations came from"),
         _known("model_type", stated.model_type if stated else None, if_not="see its config.json"),
-        _known("n_layers", stated.n_layers if stated else None, if_not="see its config.json"),
-        _known("d_model", d_in, comment="the SAEs' d_in" if d_in else None),
-        Entry(
-            "precision",
-            {"weights": "fp32", "compute": "fp32"},
-            "not known; fp32 is only the default",
+        _known(
+            "n_layers",
+            by_card if n_layers is None else n_layers,
+            if_not="see its config.json",
+            comment="from the card" if by_card else None,
         ),
+        _known("d_model", d_in, comment="the SAEs' d_in" if d_in else None),
+        Entry("precision", precision, "from the card")
+        if precision
+        else Entry("precision", default, "assumed", assumed=_NO_PRECISION),
     )
 
 
@@ -156,56 +196,6 @@ def _part(box: Box, matrix: RecoveredMatrix, key: str) -> dict[str, list[Any]]:
     return part
 
 
-def _recipe(facts: Facts) -> Entries:
-    stated = facts.card.recipe
-    entries = [
-        _from_card("epochs", stated.get("epochs"), whole=True),
-        _from_card("batch_size", stated.get("batch_size"), whole=True),
-        _from_card("learning_rate", stated.get("learning_rate"), whole=False),
-        Entry("seed", 0, "not known: 0 is only the default"),
-    ]
-    present = {cell.architecture for cell in facts.cells.values()}
-    for architecture in ARCHITECTURES:
-        if architecture in present:
-            entries.append(Entry(architecture, _architecture(facts, architecture)))
-    variants = sorted({cell.variant for cell in facts.cells.values()} - {""})
-    if variants:
-        what = "not known: what it trains differently; {} is the plain recipe"
-        entries.append(Entry("variants", tuple(Entry(name, {}, what) for name in variants)))
-    return tuple(entries)
-
-
-def _architecture(facts: Facts, architecture: Architecture) -> Entries:
-    configs = [
-        sae.config
-        for name, sae in facts.saes.items()
-        if sae.config is not None
-        and name in facts.cells
-        and facts.cells[name].architecture == architecture
-    ]
-    if architecture == "topk":
-        k = commonest(facts.config_values("k")) or _only(facts.card.k)
-        return (_known("k", k),)
-    if architecture in TRAINED_ONLY:
-        known = [config.trained_k for config in configs if config.trained_k is not None]
-        entries = [_known("k", commonest(known))]
-        if architecture == "matryoshka_batchtopk":
-            widths = commonest([config.trained_widths for config in configs])
-            # SAELens counts the whole dictionary as the last of them.
-            inner = [width for width in widths or () if width != facts.size("d_sae")]
-            entries.append(_known("widths", inner or None, if_not="of the inner dictionaries"))
-        return tuple(entries)
-    if architecture in ("gated", "standard"):
-        return (_known("l1_coefficient", None),)
-    if configs and all(config.threshold_is_fixed for config in configs):
-        return (Entry("threshold", "fixed_at_zero", "by cfg.json"),)
-    why = "or `threshold: fixed_at_zero` in place of these four"
-    return tuple(
-        _known(key, None, if_not=why if key == _JUMPRELU_KEYS[0] else None)
-        for key in _JUMPRELU_KEYS
-    )
-
-
 def _data(facts: Facts) -> Entries:
     card = facts.card
     datasets = [each for each in card.front_matter_texts("datasets") if is_repo_id(each)]
@@ -216,33 +206,39 @@ def _data(facts: Facts) -> Entries:
         else []
     )
     entries += [
-        Entry("description", FILL_IN),
-        Entry(
-            "label_rule", card.label_rule or FILL_IN, "from the card" if card.label_rule else None
-        ),
+        _text("description", facts.stated.texts.description),
+        _text("label_rule", card.label_rule or facts.stated.texts.label_rule),
+        _text("label_precision", facts.stated.texts.label_precision),
         Entry("pooling", None, "not known: last_token or completion_mean"),
-        Entry(
-            "conditions",
-            tuple(
-                Entry(
-                    name,
-                    (
-                        _known("labels", _LABELS.get(name), if_not="deceptive, honest, or both"),
-                        Entry("n", card.condition_counts.get(name), "completions, by the card")
-                        if name in card.condition_counts
-                        else Entry("n", None, "not known: how many completions"),
-                    ),
-                )
-                for name in conditions
-            ),
-        ),
+        Entry("conditions", tuple(Entry(name, _condition(facts, name)) for name in conditions)),
     ]
+    if facts.stated.temperature is not None:
+        entries.append(Entry("temperature", facts.stated.temperature, "from the card"))
     return tuple(entries)
 
 
-def _weights(facts: Facts, repo_id: str, commit: str) -> Entries:
+def _condition(facts: Facts, name: str) -> Entries:
+    labels = list(facts.stated.labels)
+    n = facts.card.condition_counts.get(name) or None
+    if name == UNNAMED_CONDITION:
+        n = n or facts.stated.n_completions or None
+    if name == UNNAMED_CONDITION and len(labels) == len(_LABELS["mixed"]):
+        stated = Entry("labels", labels, "assumed", assumed=_NO_LABELS)
+    else:
+        stated = _known("labels", _LABELS.get(name), if_not="deceptive, honest, or both")
+    if n is None:
+        return (stated, Entry("n", None, "not known: how many completions"))
+    return (stated, Entry("n", n, "completions, by the card"))
+
+
+def _text(key: str, stated: str | None) -> Entry:
+    return Entry(key, stated or NOT_KNOWN, "from the card" if stated else "fill in")
+
+
+def _weights(facts: Facts, repo_id: str, commit: str | None) -> Entries:
     kinds = {sae.is_pickle for sae in facts.saes.values() if sae.weights is not None}
-    entries = [Entry("repo_id", repo_id), Entry("revision", commit, "the commit that was read")]
+    entries = [Entry("repo_id", repo_id)]
+    entries += [Entry("revision", commit, "the commit that was read")] if commit else []
     entries += [Entry("format", "pickle")] if kinds == {True} else []
     return tuple(entries)
 
@@ -250,17 +246,7 @@ def _weights(facts: Facts, repo_id: str, commit: str) -> Entries:
 def _known(key: str, value: Any, *, if_not: str | None = None, comment: str | None = None) -> Entry:
     if value is not None:
         return Entry(key, value, comment)
-    return Entry(key, None, f"{FILL_IN}; {if_not}" if if_not else FILL_IN)
-
-
-def _from_card(key: str, value: float | None, *, whole: bool) -> Entry:
-    if value is None or (whole and not value.is_integer()):
-        return Entry(key, None, FILL_IN)
-    return Entry(key, int(value) if whole else value, "from the card")
-
-
-def _only(values: frozenset[int]) -> int | None:
-    return next(iter(values)) if len(values) == 1 else None
+    return Entry(key, None, f"{FILL_IN_COMMENT}; {if_not}" if if_not else FILL_IN_COMMENT)
 
 
 def _identifier(text: str | None) -> str | None:

@@ -16,17 +16,26 @@ from manifests.matrix import sae_specs
 from manifests.model import Manifest
 from manifests.progress import Progress
 from release.importing.base_config import BaseModelFacts
-from release.importing.card import read_card
+from release.importing.card import README, CardFacts, card_facts, read_readme
 from release.importing.comparison import compare_card, compare_saes
-from release.importing.draft import FILL_IN, Facts, draft, is_repo_id, unknown_keys
+from release.importing.draft import NOT_KNOWN, Facts, draft, is_repo_id, unknown_keys
 from release.importing.findings import Finding, grouped
 from release.importing.matrix import recover_matrix
 from release.importing.names import NameHints, RecoveredNames, recover_names
 from release.importing.printable import one_line
+from release.importing.stated import Stated, read_stated
+from release.importing.stated_references import FindPaper
 from release.importing.survey import FoundSae, survey
-from release.importing.yaml_text import Entries, entries_of, plain_data, yaml_text
+from release.importing.yaml_text import (
+    FILL_IN_COMMENT,
+    Entries,
+    entries_of,
+    plain_data,
+    yaml_text,
+)
 from validators.reading.hub_repository import HubRepository
 from validators.reading.repository import Repository
+from validators.readme.findings import SaeFacts
 
 PUBLISHED_MANIFEST = "manifest.json"
 
@@ -42,7 +51,8 @@ class Imported:
     """The result of an import.
 
     `keys_to_fill_in` keep the manifest from loading; `placeholders` are texts that load, but say
-    that they are not known. `n_saes` counts the SAEs that the manifest describes.
+    that they are not known; `assumed` are values that no file states. `n_saes` counts the SAEs that
+    the manifest describes.
     """
 
     text: str
@@ -51,6 +61,7 @@ class Imported:
     loads: bool
     keys_to_fill_in: tuple[str, ...]
     placeholders: tuple[str, ...]
+    assumed: tuple[str, ...]
     n_saes: int
     n_folders: int
 
@@ -62,13 +73,18 @@ class Imported:
 
 
 def import_repository(
-    repository: Repository, *, find_base_model: FindBaseModel, progress: Progress
+    repository: Repository,
+    *,
+    find_base_model: FindBaseModel,
+    find_paper: FindPaper = lambda _: None,
+    progress: Progress,
 ) -> Imported:
     """Write the manifest that a repository would follow.
 
     Args:
         repository: a folder, or a commit on a Hub; of its weights only the headers are read.
         find_base_model: what is known of a base model, by its id.
+        find_paper: a work that is known by its arXiv id.
         progress: told how far the reading is.
 
     Raises:
@@ -90,8 +106,10 @@ def import_repository(
             expected="folders with cfg.json and safetensors, named by layer and architecture",
             next_step="check the target; `release validate` lists what each folder lacks",
         )
-    card, card_findings = read_card(repository)
-    findings += card_findings
+    readme, about_readme = read_readme(repository)
+    findings += about_readme
+    card, about_card = card_facts(readme) if readme is not None else (CardFacts(), ())
+    findings += about_card
     findings += compare_saes(saes, names.cells)
     findings += compare_card(card, saes, names.cells)
     commit = repository.oid if isinstance(repository, HubRepository) else None
@@ -111,6 +129,9 @@ def import_repository(
         facts = replace(facts, base_model=known)
         findings += _base_model_findings(facts)
     findings += _size_findings(facts)
+    if readme is not None:
+        facts = replace(facts, stated=_stated(readme, facts, repository, find_paper))
+        findings += _fault_findings(facts.stated)
     published, about_published = _published(repository, saes)
     findings += about_published
     entries = published or draft(facts)
@@ -130,7 +151,7 @@ def _imported(
         if not below:
             findings.append(Finding("fail", f"manifest: {key}", one_line(what), "a possible one"))
     data = plain_data(entries)
-    placeholders = [key for key in unknown if key not in fill_in and _value(data, key) == FILL_IN]
+    placeholders = [key for key in unknown if key not in fill_in and _value(data, key) == NOT_KNOWN]
     n_saes = len(loaded.saes) if loaded else 0
     return Imported(
         text=text,
@@ -139,6 +160,7 @@ def _imported(
         loads=loaded is not None,
         keys_to_fill_in=tuple(dict.fromkeys(fill_in)),
         placeholders=tuple(placeholders),
+        assumed=tuple(data.get("assumed") or ()),
         n_saes=n_saes,
         n_folders=n_folders,
     )
@@ -150,7 +172,7 @@ def _header(repository: Repository) -> tuple[str, ...]:
     return (
         "yaml-language-server: $schema=./schema.json",
         f"Imported from {source}: names, configs, headers and card, no weights.",
-        f"`null` and `{FILL_IN}` mark what none of them states.",
+        f"`{FILL_IN_COMMENT}` and null mark what none of them states, `assumed` what is assumed.",
     )
 
 
@@ -194,6 +216,54 @@ def _name_findings(names: RecoveredNames, saes: dict[str, FoundSae]) -> Iterator
             yield Finding(
                 "warn", name, "the SAE lies in the root", "a folder named by its id, as SAELens has"
             )
+
+
+def _stated(text: str, facts: Facts, repository: Repository, find_paper: FindPaper) -> Stated:
+    return read_stated(
+        text,
+        cells=facts.cells,
+        base_model=facts.base_model,
+        saes=_sae_facts(facts),
+        files=tuple(repository.files),
+        n_saes=len(facts.saes),
+        d_sae=facts.size("d_sae"),
+        find_paper=find_paper,
+    )
+
+
+def _sae_facts(facts: Facts) -> tuple[SaeFacts, ...]:
+    """What the configs say, for the checks of a card; nothing unless every config was read."""
+    found = []
+    for name, sae in facts.saes.items():
+        if sae.config is None:
+            return ()
+        hooks = {hook.key.rpartition(".")[2]: hook.text for hook in sae.config.hooks}
+        found.append(
+            SaeFacts(
+                sae_id=name,
+                architecture=sae.config.architecture,
+                d_in=sae.config.d_in,
+                d_sae=sae.config.d_sae,
+                k=sae.config.k,
+                hook_name=hooks.get("hook_name"),
+                module_path=hooks.get("hf_hook_name"),
+                layer=sae.config.layer,
+                model_name=sae.config.base_model,
+            )
+        )
+    return tuple(found)
+
+
+def _fault_findings(stated: Stated) -> Iterator[Finding]:
+    """One note on all that the checks of the card's text found; `resolutions` has each."""
+    if stated.faults.all:
+        codes = ", ".join(dict.fromkeys(sorted(fault.code for fault in stated.faults.all)))
+        yield Finding(
+            "note",
+            README,
+            f"its text has {len(stated.faults.all)} findings of {codes}",
+            "none; `resolutions` says what was left out for each, and what was carried",
+        )
 
 
 def _base_model_findings(facts: Facts) -> Iterator[Finding]:

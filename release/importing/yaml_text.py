@@ -12,6 +12,7 @@ from typing import Any
 from release.importing.printable import one_line
 
 MAX_TEXT_CHARACTERS = 2_000
+FILL_IN_COMMENT = "not known: fill in"
 _WIDTH = 96
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*(?: [A-Za-z0-9_./-]+)*")
 _NOT_STRINGS = ("true", "false", "null")
@@ -19,11 +20,15 @@ _NOT_STRINGS = ("true", "false", "null")
 
 @dataclass(frozen=True)
 class Entry:
-    """One key; `value` is a plain value, or entries of its own. None is written as null."""
+    """One key; `value` is a plain value, or entries of its own. None is written as null.
+
+    `assumed` says why a value stands there that no source states.
+    """
 
     key: str
     value: Any
     comment: str | None = None
+    assumed: str | None = None
 
 
 Entries = tuple[Entry, ...]
@@ -68,21 +73,48 @@ def _lines(entry: Entry, *, indent: int) -> Iterator[str]:
     if isinstance(value, list) and any(isinstance(item, dict) for item in value):
         yield f"{key}{comment}"
         for item in value:
-            yield f"{space}  - {_flow(item)}"
+            yield from _item(item, indent=indent + 2)
+        return
+    if isinstance(value, list) and len(key) + len(_flow(value)) > _WIDTH:
+        yield f"{key}{comment}"
+        for item in value:
+            yield from _item(item, indent=indent + 2)
         return
     if isinstance(value, str) and len(key) + len(value) > _WIDTH - 4 and " " in value:
         yield f"{key} >-{comment}"
-        text = one_line(value, at_most=MAX_TEXT_CHARACTERS)
-        yield from textwrap.wrap(
-            text,
-            width=_WIDTH,
-            initial_indent=f"{space}  ",
-            subsequent_indent=f"{space}  ",
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+        yield from _folded(value, space=f"{space}  ")
         return
     yield f"{key} {_flow(value)}{comment}"
+
+
+def _item(item: Any, *, indent: int) -> Iterator[str]:
+    """An item of a list, in one line where it is short; a mapping else has a line for each key."""
+    space = " " * indent
+    short = f"{space}- {_flow(item)}"
+    if isinstance(item, dict) and len(short) > _WIDTH:
+        lines = [
+            line
+            for key, value in item.items()
+            for line in _lines(Entry(key, value), indent=indent + 2)
+        ]
+        yield f"{space}- {lines[0].lstrip()}"
+        yield from lines[1:]
+    elif isinstance(item, str) and len(short) > _WIDTH and " " in item:
+        yield f"{space}- >-"
+        yield from _folded(item, space=f"{space}  ")
+    else:
+        yield short
+
+
+def _folded(text: str, *, space: str) -> Iterator[str]:
+    yield from textwrap.wrap(
+        one_line(text, at_most=MAX_TEXT_CHARACTERS),
+        width=_WIDTH,
+        initial_indent=space,
+        subsequent_indent=space,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _flow(value: Any) -> str:

@@ -15,6 +15,8 @@ from release.importing.names import Cell, NameHints, recover_names
 from release.importing.stage import Imported, import_repository
 from validators.reading.local_repository import LocalRepository
 
+# No file states it, so a draft assumes the usual 1/32.
+AUXILIARY = {"auxiliary_coefficient": 0.03125}
 LLAMA = BaseModelFacts(model_type="llama", n_layers=30, d_model=16)
 Save = Callable[..., None]
 
@@ -59,10 +61,12 @@ def test_what_the_metadata_says_was_trained_becomes_the_architecture(
         *("jumprelu", "batchtopk", "matryoshka_batchtopk", "standard")
     ]
     recipe = imported.data["recipe"]
-    assert recipe["batchtopk"] == {"k": 6}
+    assert recipe["batchtopk"] == {"k": 6, **AUXILIARY}
     # d_sae is 64, which SAELens counts as the last width and the manifest does not.
-    assert recipe["matryoshka_batchtopk"] == {"k": 7, "widths": [16, 32]}
-    assert recipe["standard"] == {"l1_coefficient": None}
+    assert recipe["matryoshka_batchtopk"] == {"k": 7, **AUXILIARY, "widths": [16, 32]}
+    assert recipe["standard"] == {"l1_coefficient": 0.05}
+    assert "recipe.standard.l1_coefficient" in imported.assumed
+    assert "recipe.batchtopk.k" not in imported.assumed
     assert fails(imported) == []
 
 
@@ -113,7 +117,7 @@ def test_details_of_the_wrong_type_count_as_not_stated(
         "training_architecture_details": details,
     }
     write_sae(tmp_path / "repository" / "tiny_batchtopk_L3_mixed", cfg)
-    assert run(tmp_path / "repository").data["recipe"]["batchtopk"] == {"k": None}
+    assert run(tmp_path / "repository").data["recipe"]["batchtopk"] == {"k": None, **AUXILIARY}
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def test_54_saes_are_imported_from_the_first_bytes_of_their_weights(
     assert len(asked) <= 54 * 3 + 8
     assert sum(each.bytes_out for each in asked) < 250_000
 
-    assert code == 1
+    assert code == 0
     assert result["n_folders"] == 54
     manifest = result["manifest"]
     assert manifest["repo_id"] == "someone/smollm2-saes"
@@ -96,7 +96,7 @@ def test_the_yaml_goes_to_stdout_and_findings_and_verdict_to_stderr(smollm2, cap
     assert "all 54 SAEs" in streams.err
     last = streams.err.splitlines()[-1]
     assert "the manifest does not load yet: fill in repo_id, base_model.model_type" in last
-    assert "recipe.jumprelu.bandwidth" in last
+    assert "recipe.jumprelu.bandwidth" not in last
     assert last.endswith("0 of them failures.")
 
 

@@ -179,17 +179,23 @@ def test_the_studys_own_manifest_describes_the_same_saes_as_the_import(tinyllama
 
 
 @needs_sparse_files
-def test_what_the_tinyllama_structure_lacks_is_named_and_nothing_else(tinyllama) -> None:
+def test_what_the_tinyllama_structure_lacks_is_assumed_and_nothing_else(tinyllama) -> None:
     imported = run(tinyllama, base_model_facts(TINYLLAMA_CONFIG))
-    assert not imported.loads
-    assert imported.exit_code == 1
-    assert set(imported.keys_to_fill_in) == {
-        "recipe.learning_rate",
-        *(
-            f"recipe.jumprelu.{key}"
-            for key in ("bandwidth", "threshold_init", "target_l0", "sparsity_coefficient")
-        ),
+    assert imported.loads
+    assert imported.exit_code == 0
+    assert imported.keys_to_fill_in == ()
+    assert set(imported.placeholders) == {"data.description", "data.label_precision"}
+    learned = ("bandwidth", "threshold_init", "target_l0", "sparsity_coefficient")
+    shared = ("learning_rate", "adam_beta2", "max_gradient_norm", "seed", "input_scale")
+    assert set(imported.assumed) == {
+        "base_model.precision",
+        "recipe.topk.auxiliary_coefficient",
+        *(f"recipe.{key}" for key in shared),
+        *(f"recipe.jumprelu.{key}" for key in learned),
     }
+    # The card states these two, and the k of TopK stands in for the L0 that JumpReLU aims at.
+    assert imported.data["recipe"]["epochs"] == 300
+    assert imported.data["recipe"]["jumprelu"]["target_l0"] == 64
     assert fails(imported) == []
     flat = found(imported, "flat form")
     assert flat.where == "all 39 SAEs"
@@ -268,7 +274,7 @@ def test_one_sae_in_the_root_is_named_after_its_repository(tmp_path, write_sae, 
     imported = run(root, BaseModelFacts("gemma4", 35, 16))
     assert imported.data["saes"]["id"] == "gemma_{architecture}_k16_L{layer}"
     assert imported.data["saes"]["layers"] == [25]
-    assert imported.data["recipe"]["topk"] == {"k": 16}
+    assert imported.data["recipe"]["topk"]["k"] == 16
     assert found(imported, "lies in the root").severity == "warn"
     # What its labels were is stated nowhere, so the manifest does not guess.
     assert imported.data["data"]["conditions"] == {"all": {"labels": None, "n": None}}
@@ -292,9 +298,10 @@ def test_the_text_is_the_same_every_time_and_has_its_keys_in_the_models_order(sm
     top_level = [line.split(":")[0] for line in first.text.splitlines() if line[:1].isalpha()]
     assert top_level == [
         *("schema_version", "repo_id", "title", "summary", "license"),
-        *("base_model", "saes", "recipe", "data"),
+        *("base_model", "saes", "recipe", "data", "assumed"),
     ]
-    assert "learning_rate: null  # not known: fill in" in first.text
+    assert "repo_id: null  # not known: fill in" in first.text
+    assert "learning_rate: 0.0003  # assumed" in first.text
     assert yaml.safe_load(first.text) == first.data
 
 
