@@ -84,14 +84,24 @@ def served_copy(
         root = Path(folder)
         hub = Hub.open(root, xet=False, open_namespaces=True)
         try:
-            _commit(hub, repo_id, {path: repository.fetch(path) for path in sorted(paths)})
+            commit_files(hub, repo_id, {path: repository.fetch(path) for path in sorted(paths)})
         finally:
             hub.close()
         with EmbeddedHub(root, xet=False) as running:
             yield ServedRepository(running.endpoint, repo_id, is_copy=True)
 
 
-def _commit(hub: Hub, repo_id: str, files: dict[str, Path]) -> None:
+def commit_files(
+    hub: Hub, repo_id: str, files: dict[str, Path], *, revision: str | None = None
+) -> None:
+    """Make a repository on an open Hub whose only commit holds these files, linked if possible.
+
+    Args:
+        hub: opened, and not served yet.
+        repo_id: what the repository is called.
+        files: by path_in_repo.
+        revision: a further name for the commit, beside `main`.
+    """
     from release.embedded_hub.commit import CommitRequest, write_commit
     from release.embedded_hub.upload_rules import DEFAULT_GITATTRIBUTES, UploadRules
 
@@ -115,6 +125,9 @@ def _commit(hub: Hub, repo_id: str, files: dict[str, Path]) -> None:
             author=_AUTHOR,
             size_of_object=hub.objects.size_bytes,
         )
+    if revision is not None and revision != "main":
+        named = served.git.resolve("main")
+        served.git.add_tag(revision, named, message=None, author=_AUTHOR)
 
 
 def _operation(hub: Hub, rules: UploadRules, path: str, file: Path) -> Operation:
