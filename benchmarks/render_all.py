@@ -6,12 +6,14 @@ The builds are stand-ins in a temporary folder: reports with tables and portabil
 records, of random numbers; no weights, which rendering does not read. They are rendered once,
 which draws their figures, and then `release render --all --check` is timed in processes of their
 own, from the interpreter's start to its end. A stale card or an import of torch fails the run. The
-CPU's seconds stand beside, since on a busy machine a process waits for its turn.
+user CPU's seconds stand beside: on a busy machine a process waits for its turn, and what it
+shares a core with slows it down. The load says how busy it was.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import statistics
 import subprocess
@@ -29,10 +31,10 @@ LAYERS = (7, 7, 7, 7, 6, 6, 6, 6, 6)
 SAES_PER_LAYER = 6
 BUDGET_SECONDS = 2.0
 CHILD = """
-import sys, time
+import os, sys
 from release.cli import main
 code = main(sys.argv[1:])
-print(time.process_time(), file=sys.stderr)
+print(os.times().user, file=sys.stderr)
 sys.exit("torch was imported" if "torch" in sys.modules else code)
 """
 
@@ -48,8 +50,12 @@ def main() -> None:
         first = seconds_of(work)
         checks = [seconds_of(work, "--check") for _ in range(repeats)]
         again = [seconds_of(work) for _ in range(repeats)]
-    print(f"{len(LAYERS)} manifests, {n_saes} SAEs; seconds of a whole process, {repeats} runs\n")
-    print(f"{'':46} {'median':>7} {'slowest':>8} {'of the CPU':>11}")
+    load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "not known"
+    print(
+        f"{len(LAYERS)} manifests, {n_saes} SAEs; seconds of a whole process, {repeats} runs; load "
+        f"of the machine {load}, {os.cpu_count()} cores\n"
+    )
+    print(f"{'':46} {'median':>7} {'slowest':>8} {'user CPU':>9} {'least':>6}")
     for name, found in (
         ("render --all, nothing there: figures are drawn", [first]),
         ("render --all --check, nothing changed", checks),
@@ -57,14 +63,14 @@ def main() -> None:
     ):
         wall, cpu = zip(*found, strict=True)
         median = statistics.median
-        print(f"{name:46} {median(wall):7.2f} {max(wall):8.2f} {median(cpu):11.2f}")
+        print(f"{name:46} {median(wall):7.2f} {max(wall):8.2f} {median(cpu):9.2f} {min(cpu):6.2f}")
     seconds = statistics.median(wall for wall, _ in checks)
     verdict = "within" if seconds < BUDGET_SECONDS else "ABOVE"
     print(f"\nThe check is {verdict} {BUDGET_SECONDS:g} s, without torch.")
 
 
 def seconds_of(work: Path, *options: str) -> tuple[float, float]:
-    """How long one `release render --all` takes with the interpreter's start, and of the CPU.
+    """How long one `release render --all` takes with the interpreter's start, and of user CPU.
 
     Raises:
         SystemExit: it did not end with 0, or torch was imported.

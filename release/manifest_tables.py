@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from rich.table import Table
 
-from cards.architectures import thresholds_of
+from cards.sections.architectures import thresholds_of
 from manifests.collection import LoadedCollection
 from manifests.hooks import depth_percent
 from manifests.load import LoadedManifest

@@ -1,10 +1,11 @@
-"""Several manifests rendered one after another: each tells how it went, and none stops the next."""
+"""Several cards rendered one after another: each tells how it went, and none stops the next."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cards.stage import render, stale_files
 from manifests.build_folder import BuildFolder
@@ -12,15 +13,16 @@ from manifests.collection import is_collection
 from manifests.errors import ReleaseError
 from manifests.load import load_manifest
 from manifests.progress import Silent
-from manifests.shelf import STUDY_FILES, SUFFIXES, manifest_files
-from manifests.yaml_source import YamlProblem
 from release.console import TerminalProgress, say, show, show_error, stdout_console, write_data
 from validators.presenting.printable import no_command, printable
 from validators.presenting.tally import counted
 
+if TYPE_CHECKING:
+    from release.hub_connection import HubConnection
+
 _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 EXIT_STALE = 1
-EXIT_NOTHING_RENDERED = 3
+_DESCRIBED = "; described by the manifest, nothing measured"
 
 
 class Mode(Enum):
@@ -31,83 +33,110 @@ class Mode(Enum):
     DIFF = "diff"
 
 
-def manifests_of(folder: Path) -> tuple[Path, ...]:
-    """The manifests of a folder, those that cannot be read included: each is told about in turn.
-
-    Raises:
-        UsageError: the folder does not exist or holds no manifest.
-    """
-    try:
-        return manifest_files(folder)
-    except YamlProblem:
-        return tuple(
-            path
-            for path in sorted(folder.iterdir())
-            if path.suffix in SUFFIXES and path.name not in STUDY_FILES and not _is_collection(path)
-        )
-
-
-def _is_collection(path: Path) -> bool:
-    try:
-        return is_collection(path)
-    except YamlProblem:
-        return False
-
-
-def render_all(paths: Sequence[Path], builds: Path, *, mode: Mode, skip_unbuilt: bool) -> int:
-    """Render each manifest, or compare with what lies there.
+def render_all(
+    paths: Sequence[Path], builds: Path, *, mode: Mode, hub: HubConnection | None = None
+) -> int:
+    """Render the card of each manifest and collection, or compare with what lies there.
 
     Args:
-        paths: the manifests.
-        builds: the folder that has one of each manifest's name.
+        paths: the YAML files.
+        builds: the folder that has one of each file's name.
         mode: whether to write, and what to make of stale files.
-        skip_unbuilt: leave out a manifest without a report, in place of an error.
+        hub: compare with what is published there in place of the build folder; only without WRITE.
 
     Returns:
-        The highest exit code of all; 3 where not one had a report.
+        The highest exit code of all.
     """
-    codes, unbuilt = [], []
+    codes = []
     for path in paths:
-        build = BuildFolder(builds / path.stem)
-        if skip_unbuilt and not build.report_json.is_file():
-            unbuilt.append(path.stem)
-            continue
         try:
-            codes.append(_render_one(path, build, mode, is_alone=len(paths) == 1))
+            if mode is Mode.WRITE:
+                codes.append(_write(path, builds, is_alone=len(paths) == 1))
+            elif hub is None:
+                codes.append(_compare_with_the_build(path, builds, mode))
+            else:
+                codes.append(_compare_with_the_hub(path, builds, mode, hub))
         except ReleaseError as error:
             if len(paths) > 1:
                 say(f"{path.stem} is not rendered:")
             show_error(error)
             codes.append(error.exit_code)
-    if unbuilt:
-        say(f"left out, since nothing is built: {', '.join(unbuilt)}")
-    if not codes:
-        say("no card was rendered. Next: release run MANIFEST")
-        return EXIT_NOTHING_RENDERED
     return max(codes)
 
 
-def _render_one(path: Path, build: BuildFolder, mode: Mode, *, is_alone: bool) -> int:
-    loaded = load_manifest(path)
-    if mode is Mode.WRITE:
+def _write(path: Path, builds: Path, *, is_alone: bool) -> int:
+    build = BuildFolder(builds / path.stem)
+    if is_collection(path):
+        from release.rendered_collection import render_collection
+
+        rendered, remark = render_collection(path, builds), ""
+    else:
         # Of several, one line each: a line for each file would bury the errors.
-        rendered = render(loaded, build, progress=TerminalProgress() if is_alone else Silent())
-        written, unchanged = len(rendered.written), len(rendered.unchanged)
-        deleted = f", {len(rendered.deleted)} deleted" if rendered.deleted else ""
-        show(
-            f"{counted(written, 'file')} written, {unchanged} unchanged{deleted}, "
-            f"in {build.repository}."
-        )
-        return 0
-    stale = stale_files(loaded, build)
-    for difference in stale.values():
-        _show_diff(difference)
+        progress = TerminalProgress() if is_alone else Silent()
+        rendered, remark = render(load_manifest(path), build, progress=progress), _remark(build)
+    written, unchanged = len(rendered.written), len(rendered.unchanged)
+    deleted = f", {len(rendered.deleted)} deleted" if rendered.deleted else ""
+    show(
+        f"{counted(written, 'file')} written, {unchanged} unchanged{deleted}, "
+        f"in {build.repository}{remark}."
+    )
+    return 0
+
+
+def _remark(build: BuildFolder) -> str:
+    return "" if build.report_json.is_file() else _DESCRIBED
+
+
+def _compare_with_the_build(path: Path, builds: Path, mode: Mode) -> int:
+    build = BuildFolder(builds / path.stem)
+    if is_collection(path):
+        from release.rendered_collection import stale_collection
+
+        stale, remark = stale_collection(path, builds), ""
+    else:
+        stale, remark = stale_files(load_manifest(path), build), _remark(build)
+    _show_all(stale)
     if not stale:
-        show(f"{loaded.name}: every rendered file is what rendering gives now.")
+        show(f"{path.stem}: every rendered file is what rendering gives now{remark}.")
         return 0
     are = "file is" if len(stale) == 1 else "files are"
-    show(f"{loaded.name}: {len(stale)} {are} stale. Next: release render {path}")
+    show(f"{path.stem}: {len(stale)} {are} stale{remark}. Next: release render {path}")
     return EXIT_STALE if mode is Mode.CHECK else 0
+
+
+def _compare_with_the_hub(path: Path, builds: Path, mode: Mode, hub: HubConnection) -> int:
+    from release.published_card import differences, published_card, wanted_card
+
+    wanted = wanted_card(path, builds)
+    published = published_card(wanted, hub)
+    remark = "" if is_collection(path) else _remark(BuildFolder(builds / path.stem))
+    stale = differences(wanted, published)
+    _show_all(stale)
+    if remark and published.has_report:
+        say(
+            f"{path.stem}: {wanted.repo_id} has a report, and nothing was measured here; its card "
+            f"would lose its numbers"
+        )
+    if published.oid is None:
+        show(
+            f"{path.stem}: the Hub has no repository {wanted.repo_id}, or shows this token none; "
+            f"all {counted(len(stale), 'file')} are new{remark}."
+        )
+    elif not stale:
+        show(f"{path.stem}: {wanted.repo_id} has the card that rendering gives now{remark}.")
+        return 0
+    else:
+        are = "file is" if len(stale) == 1 else "files are"
+        show(
+            f"{path.stem}: {len(stale)} {are} stale at {wanted.repo_id}@{published.oid[:12]}"
+            f"{remark}. Next: release run {path}"
+        )
+    return EXIT_STALE if mode is Mode.CHECK else 0
+
+
+def _show_all(stale: Mapping[str, str]) -> None:
+    for difference in stale.values():
+        _show_diff(difference)
 
 
 def _show_diff(difference: str) -> None:
