@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import get_args
 
-from cards.stage import stale_files
+from cards.block_results import BlockResults, BlockRun
+from cards.stage import README, stale_files
 from manifests.build_folder import SAE_CONFIG, SAE_WEIGHTS, BuildFolder
 from manifests.errors import ReleaseError
 from manifests.load import LoadedManifest
-from release.release_files import ReleaseFile
 from validators.portability.requirements import out_of_date, unmet_requirements
 from validators.report import Report, Tier, read_report
 
 
 class NotReady(ReleaseError):
-    """A push is refused; lists every reason."""
+    """A push is refused; lists every reason.
+
+    `reasons` has them one by one.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        reasons: Sequence[str] = (),
+        where: str | None = None,
+        expected: str | None = None,
+        next_step: str | None = None,
+    ) -> None:
+        """As `ReleaseError`; without reasons, `what` is the only one."""
+        super().__init__(what, where=where, expected=expected, next_step=next_step)
+        self.reasons = tuple(reasons) or (what,)
 
 
 class NotChecked(NotReady):
@@ -23,10 +40,13 @@ class NotChecked(NotReady):
     exit_code = 3
 
 
-def require_ready(
-    loaded: LoadedManifest, build: BuildFolder, files: dict[str, ReleaseFile]
-) -> None:
+def require_ready(loaded: LoadedManifest, build: BuildFolder, sha256: Mapping[str, str]) -> None:
     """Refuse a release that was not checked, failed, or changed since.
+
+    Args:
+        loaded: the manifest.
+        build: its build folder.
+        sha256: of the release's files, by path_in_repo.
 
     Raises:
         NotReady: a check failed or crashed, or the report or card is for other bytes.
@@ -34,13 +54,12 @@ def require_ready(
         UnreadableReport: there is no readable report.
     """
     report = read_report(build.report_json)
-    failures = [*_stale_report(loaded, report, files), *_failures(report)]
+    failures = [*_stale_report(loaded, report, sha256), *_failures(report)]
     failures += [f"{name} is not what rendering gives now" for name in stale_files(loaded, build)]
     gaps = _gaps(report)
     for unmet in unmet_requirements(loaded.manifest, report.portability):
         (failures if unmet.was_measured else gaps).append(f"portability: {unmet.sentence}")
     if report.portability is not None:
-        sha256 = {path: file.sha256 for path, file in files.items()}
         failures += [
             f"portability: {reason}; measure it again with release portability"
             for reason in out_of_date(loaded, report.portability, sha256)
@@ -50,22 +69,60 @@ def require_ready(
     error_type = NotReady if failures else NotChecked
     raise error_type(
         "the release may not be pushed:\n" + "\n".join(f"  - {r}" for r in failures + gaps),
+        reasons=failures + gaps,
         where=loaded.manifest.repo_id,
         expected="every check passed on the very bytes that would be pushed",
         next_step=f"release run {loaded.path}",
     )
 
 
-def _stale_report(
-    loaded: LoadedManifest, report: Report, files: dict[str, ReleaseFile]
-) -> list[str]:
+def require_blocks(loaded: LoadedManifest, results: BlockResults) -> None:
+    """Refuse a release whose card has code that does not run.
+
+    Args:
+        loaded: the manifest.
+        results: of the README.md that would be pushed.
+
+    Raises:
+        NotReady: a block failed.
+        NotChecked: none failed, but one lacks a package or a repository and was not run.
+    """
+    failures = [_of_block(run) for run in results.failed]
+    gaps = [f"{_of_block(run)} (not run)" for run in results.unchecked]
+    if not failures and not gaps:
+        return
+    error_type = NotReady if failures else NotChecked
+    raise error_type(
+        "the card's code does not run:\n" + "\n".join(f"  - {r}" for r in failures + gaps),
+        reasons=failures + gaps,
+        where=loaded.manifest.repo_id,
+        expected="every Python block of README.md to run, one after the other, as it is printed",
+        next_step=(
+            f"mend the partial that prints it, then: release render {loaded.path}"
+            if failures
+            else 'install what is missing: python -m pip install "sae-release[measure]"'
+            if any(run.lacks == "package" for run in results.unchecked)
+            else "name only the release and its base model in the card's code"
+        ),
+    )
+
+
+def _of_block(run: BlockRun) -> str:
+    begins = f" (block at line {run.line})" if run.error_line not in (0, run.line) else ""
+    return f"{README}, line {run.error_line or run.line}{begins}: {run.error}"
+
+
+def _stale_report(loaded: LoadedManifest, report: Report, sha256: Mapping[str, str]) -> list[str]:
     reasons = []
-    if report.manifest_digest != loaded.digest:
+    # A wording that was mended since leaves all that was checked as it was.
+    if report.evidence_digest != loaded.evidence_digest:
         reasons.append("report.json was made for another state of the manifest")
     checked = report.checks.inputs if report.checks else {}
     for spec in loaded.saes:
         for name in (f"{spec.sae_id}/{SAE_CONFIG}", f"{spec.sae_id}/{SAE_WEIGHTS}"):
-            if checked.get(name) != files[name].sha256:
+            if name not in sha256:
+                reasons.append(f"{name} is not on the Hub")
+            elif checked.get(name) != sha256[name]:
                 reasons.append(f"{name} is not the file that was checked")
     return reasons
 

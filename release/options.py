@@ -105,6 +105,19 @@ MemoryOption = Annotated[
         "hardware.target.memory_gb. It is recorded.",
     ),
 ]
+CardsOnlyOption = Annotated[
+    bool,
+    typer.Option(
+        "--cards-only", help="Only the card, its index and figures; no weight file is touched."
+    ),
+]
+DeleteOption = Annotated[
+    bool,
+    typer.Option(
+        "--delete",
+        help="Delete files that the former release put there and this one lacks. Others stay.",
+    ),
+]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 DEFAULT_MANIFESTS = Path("manifests")

@@ -11,7 +11,7 @@ from manifests.load import LoadedManifest
 from manifests.progress import Progress
 from release.hub_connection import HubConnection
 from release.measuring import measure_release
-from release.push import Receipt, push
+from release.publishing.push import PushOptions, Receipt, push
 from release.served_copy import HubServing
 from release.training_options import TrainingOptions, train
 from validators.options import ValidateOptions
@@ -70,9 +70,12 @@ def publish(
     connection: HubConnection,
     *,
     public: bool,
+    base_model: str | None = None,
     progress: Progress,
 ) -> Released:
-    """Render the card from a good report, push, and read back.
+    """Render the card from a good report, run its code, push, and read back.
+
+    `base_model` is what the card's code runs on, as `push` takes it.
 
     Raises:
         ChecksFailed: the report has a failure; no card is rendered and nothing is sent.
@@ -86,5 +89,6 @@ def publish(
             next_step="mend what the failures above name, then run the same command again",
         )
     render(loaded, build, progress=progress)
-    receipt = push(loaded, build, connection, public=public, progress=progress)
+    options = PushOptions(public=public, base_model=base_model)
+    receipt = push(loaded, build, connection, options=options, progress=progress)
     return Released(report, receipt)

@@ -74,7 +74,7 @@ def run(
     progress = TerminalProgress()
     with connect(hub, build=build) as connection:
         report = make_and_check(loaded, folder, connection, training=training, progress=progress)
-        show_report(report, next_command="the card is rendered and pushed now")
+        show_report(report, next_command="the card is rendered, its code run, and it is pushed")
         released = publish(
             loaded,
             folder,
@@ -82,6 +82,7 @@ def run(
             connection,
             # Loopback is nobody else's to see; elsewhere a release starts private.
             public=public or connection.is_embedded,
+            base_model=base_model,
             progress=progress,
         )
         receipt = released.receipt

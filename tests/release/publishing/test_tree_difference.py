@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from release.push_plan import RemoteFile, compare
-from release.release_files import ReleaseFile
+from release.publishing.release_files import ReleaseFile
+from release.publishing.tree_difference import RemoteFile, compare
 
 
 def local(name: str, *, sha256: str = "s", git_oid: str = "g", size: int = 10) -> ReleaseFile:

@@ -15,15 +15,11 @@ from manifests.build_folder import SAE_CONFIG, SAE_WEIGHTS, BuildFolder
 from manifests.errors import ReleaseError
 from manifests.load import LoadedManifest
 
-DOCUMENTS = (
-    "README.md",
-    "card.json",
-    "config.json",
-    "manifest.json",
-    "report.json",
-    "training.json",
-)
+RENDERED = ("README.md", "card.json", "config.json", "manifest.json")
+DOCUMENTS = (*RENDERED, "report.json", "training.json")
 FIGURE_INDEX = "figures/figures.json"
+# Written by a push, once everything else is there.
+ADDED_BY_PUSH = ("model.sig", "provenance.intoto.json")
 
 
 class IncompleteRelease(ReleaseError):
@@ -60,7 +56,8 @@ def release_files(loaded: LoadedManifest, build: BuildFolder) -> dict[str, Relea
         if path.is_symlink() or path.is_file()
     }
     missing = sorted(expected - set(present))
-    foreign = [name for name, path in present.items() if path.is_symlink() or name not in expected]
+    known = expected | {*ADDED_BY_PUSH}
+    foreign = [name for name, path in present.items() if path.is_symlink() or name not in known]
     if missing:
         raise IncompleteRelease(
             f"{len(missing)} files are missing: {_some(missing)}",
@@ -76,6 +73,25 @@ def release_files(loaded: LoadedManifest, build: BuildFolder) -> dict[str, Relea
             next_step="move them out of the folder",
         )
     return {name: describe_file(name, path) for name, path in sorted(present.items())}
+
+
+def card_files(loaded: LoadedManifest, build: BuildFolder) -> dict[str, ReleaseFile]:
+    """The files that rendering writes, by path_in_repo: card, index, manifest, figures.
+
+    Raises:
+        IncompleteRelease: one is missing.
+    """
+    expected = {*RENDERED, *_figures(build)}
+    paths = {name: build.repository.joinpath(*name.split("/")) for name in sorted(expected)}
+    missing = [name for name, path in paths.items() if not path.is_file() or path.is_symlink()]
+    if missing:
+        raise IncompleteRelease(
+            f"{len(missing)} files of the card are missing: {_some(missing)}",
+            where=str(build.repository),
+            expected="what `release render` writes",
+            next_step=f"release render {loaded.path}",
+        )
+    return {name: describe_file(name, path) for name, path in paths.items()}
 
 
 def _figures(build: BuildFolder) -> set[str]:

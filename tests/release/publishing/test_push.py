@@ -15,9 +15,10 @@ from huggingface_hub import CommitOperationAdd
 from manifests.progress import Silent
 from release.embedded_hub import EmbeddedHub
 from release.hub_connection import HubConnection
-from release.push import HeadMoved, Receipt, plan_push, publish_files
-from release.read_back import ReadBackMismatch, read_back
-from release.release_files import ReleaseFile, describe_file
+from release.publishing.one_commit import HeadMoved
+from release.publishing.push import Receipt, plan_push, publish_files
+from release.publishing.read_back import ReadBackMismatch, read_back
+from release.publishing.release_files import ReleaseFile, describe_file
 from validators.reading.repository import HubUnavailable
 
 REPO = "demo/saes"
@@ -187,8 +188,8 @@ KILLED_PUSH = """
     from pathlib import Path
     from manifests.progress import Silent
     from release.hub_connection import HubConnection
-    from release.push import publish_files
-    from release.release_files import describe_file
+    from release.publishing.push import publish_files
+    from release.publishing.release_files import describe_file
     from huggingface_hub import HfApi
 
     endpoint, token, repo_id, folder, moment = sys.argv[1:]

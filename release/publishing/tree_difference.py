@@ -1,10 +1,10 @@
-"""What a push would change: the release on disk held against the Hub's tree at one commit."""
+"""The release on disk held against the Hub's tree at one commit, file by file."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from release.release_files import ReleaseFile
+from release.publishing.release_files import ReleaseFile
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class RemoteFile:
 
 
 @dataclass(frozen=True)
-class PushPlan:
+class TreeDifference:
     """The difference between a release and one commit of its repository."""
 
     parent: str
@@ -46,7 +46,7 @@ class PushPlan:
 
 def compare(
     release: dict[str, ReleaseFile], remote: dict[str, RemoteFile], *, parent: str
-) -> PushPlan:
+) -> TreeDifference:
     """Hold a release against the tree of the commit `parent`.
 
     Files on the Hub that the release does not name are never touched: they are listed in `stays`.
@@ -61,4 +61,4 @@ def compare(
         else:
             changes.append(local)
     stays = sorted(set(remote) - set(release))
-    return PushPlan(parent, tuple(adds), tuple(changes), tuple(unchanged), tuple(stays))
+    return TreeDifference(parent, tuple(adds), tuple(changes), tuple(unchanged), tuple(stays))

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from manifests.build_folder import BuildFolder
-from release.push_plan import compare
-from release.release_files import DOCUMENTS, IncompleteRelease, release_files
+from release.publishing.release_files import DOCUMENTS, IncompleteRelease, release_files
+from release.publishing.tree_difference import compare
 
 FIGURES = ("figures/sparsity.svg", "figures/probe_profile.svg")
 

@@ -9,7 +9,7 @@ from manifests.digests import file_sha256
 from manifests.errors import ReleaseError
 from manifests.progress import Progress
 from release.hub_connection import HubConnection, hub_errors_explained, without_client_bars
-from release.release_files import ReleaseFile
+from release.publishing.release_files import ReleaseFile
 
 
 class ReadBackMismatch(ReleaseError):

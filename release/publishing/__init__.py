@@ -1,0 +1,1 @@
+"""From files on disk to one commit on the Hub: planned, shown, sent, read back, undone."""

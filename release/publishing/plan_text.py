@@ -1,0 +1,98 @@
+"""A plan as a person reads it before saying yes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from release.publishing.plan import Plan, PlannedFile, RepositoryPlan
+from release.publishing.planning import touches_weights
+from release.publishing.push import Receipt
+from validators.presenting.tally import counted
+
+_AT_MOST = 8
+
+
+def plan_text(plan: Plan) -> str:
+    """Some lines for each repository, and a last one for all."""
+    blocks = ["\n".join(_repository(each)) for each in plan.repositories]
+    return "\n\n".join([*blocks, _total(plan)])
+
+
+def _repository(plan: RepositoryPlan) -> Iterator[str]:
+    at = f"at {plan.parent[:12]}" if plan.parent else "does not exist yet"
+    seen = {None: "", True: ", private", False: ", public"}[plan.is_private]
+    yield f"{plan.repo_id} ({at}{seen}), by {plan.manifest}"
+    if not plan.has_changes:
+        yield "  no changes"
+    yield from _files("+", "to add", plan.adds)
+    yield from _files("~", "to change", plan.changes)
+    yield from _paths("-", "to delete", plan.deletes)
+    if plan.unchanged:
+        yield f"  = {counted(len(plan.unchanged), 'file')} unchanged"
+    yield from _paths(
+        "?", "of the former release, not of this one: kept (--delete deletes)", plan.leftovers
+    )
+    yield from _paths("?", "that no release put there: kept", plan.unknown)
+    if plan.cards_only:
+        touched = touches_weights(plan)
+        assert not touched
+        yield "  no weight file is touched"
+    for reason in plan.refusals:
+        yield f"  ! would be refused: {reason}"
+
+
+def _files(sign: str, what: str, files: tuple[PlannedFile, ...]) -> Iterator[str]:
+    if not files:
+        return
+    total = sum(file.size_bytes for file in files)
+    yield f"  {sign} {counted(len(files), 'file')} {what}, {size(total)}"
+    for file in files[:_AT_MOST]:
+        was = "" if file.former_size_bytes is None else f" (was {size(file.former_size_bytes)})"
+        yield f"      {file.path_in_repo}  {size(file.size_bytes)}{was}"
+    yield from _rest(len(files))
+
+
+def _paths(sign: str, what: str, paths: tuple[str, ...]) -> Iterator[str]:
+    if paths:
+        yield f"  {sign} {counted(len(paths), 'file')} {what}"
+        yield from (f"      {path}" for path in paths[:_AT_MOST])
+        yield from _rest(len(paths))
+
+
+def _rest(n: int) -> Iterator[str]:
+    if n > _AT_MOST:
+        yield f"      and {n - _AT_MOST} more"
+
+
+def _total(plan: Plan) -> str:
+    changed = [each for each in plan.repositories if each.has_changes]
+    if not changed:
+        return f"Nothing would change on {plan.endpoint}."
+    n_files = sum(len(each.sends) for each in changed)
+    n_deleted = sum(len(each.deletes) for each in changed)
+    deleted = f", {counted(n_deleted, 'file')} deleted" if n_deleted else ""
+    total = sum(each.size_bytes for each in changed)
+    return (
+        f"{counted(len(changed), 'commit')} on {plan.endpoint}: "
+        f"{counted(n_files, 'file')} sent, {size(total)}{deleted}."
+    )
+
+
+def receipt_text(receipt: Receipt) -> str:
+    """What a push did, in one or two lines."""
+    at = f"{receipt.repo_id} is at {receipt.commit}"
+    if receipt.pull_request:
+        at = f"{receipt.repo_id}: {receipt.pull_request} is open, at {receipt.commit}"
+    tagged = f", tagged {receipt.tag}" if receipt.tag else ""
+    sent = f"{counted(receipt.sent_files, 'file')} sent"
+    return f"{at}{tagged}: {sent}, {receipt.n_files} read back and compared."
+
+
+def size(n_bytes: int) -> str:
+    """A number of bytes in the unit of 1000 that fits."""
+    if n_bytes < 1_000:
+        return f"{n_bytes} B"
+    for unit, divisor in (("kB", 1e3), ("MB", 1e6), ("GB", 1e9)):
+        if n_bytes < divisor * 999.5:
+            return f"{n_bytes / divisor:.3g} {unit}"
+    return f"{n_bytes / 1e9:.0f} GB"

@@ -1,0 +1,156 @@
+"""A manifest against what the Hub holds for it: published, out of date, changed there, or absent.
+
+Nothing on this machine but the manifest is needed: a release names its manifest and the digests of
+its own files, and the Hub names those of the files that it holds.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from manifests.digests import bytes_sha256
+from manifests.load import LoadedManifest
+from release.hub_connection import HubConnection, hub_errors_explained
+from release.publishing.remote_tree import RemoteTree, remote_tree
+from validators.presenting.tally import counted
+
+State = Literal["published", "out of date", "changed", "foreign", "absent"]
+_READ = ("README.md", "card.json", "config.json", "manifest.json")
+_MAX_BYTES = 20_000_000
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class RepositoryStatus:
+    """How a repository stands to its manifest.
+
+    Attributes:
+        state: `published`: this manifest's release, untouched. `out of date`: an untouched release
+            of another state of the manifest. `changed`: files are not those that were released.
+            `foreign`: not released by this tool. `absent`: no such repository, or not visible.
+        head: the commit on `main`; None: no repository.
+        release: the newest tag that numbers a release, or None.
+        findings: what differs, in words.
+    """
+
+    manifest: str
+    repo_id: str
+    state: State
+    head: str | None
+    release: str | None
+    is_private: bool | None
+    findings: tuple[str, ...] = ()
+
+
+def repository_status(loaded: LoadedManifest, connection: HubConnection) -> RepositoryStatus:
+    """Read the head of a manifest's repository and compare.
+
+    Raises:
+        HubUnavailable: the Hub does not answer.
+    """
+    repo_id, name = loaded.manifest.repo_id, loaded.path.as_posix()
+    tree = remote_tree(repo_id, connection)
+    if tree is None:
+        return RepositoryStatus(name, repo_id, "absent", None, None, None)
+    documents = _documents(repo_id, tree, connection)
+    card, index = _json(documents.get("card.json")), _json(documents.get("config.json"))
+    release = _newest_release(repo_id, connection)
+    if not _is_ours(card, "sae-release.card/") or not _is_ours(index, "sae-release.index/"):
+        state: State = "foreign"
+        findings: tuple[str, ...] = ("it has no index and card record of this tool",)
+    else:
+        changed = tuple(_changed_files(documents, card, index, tree))
+        stale = tuple(_other_manifest(loaded, card, index))
+        state = "changed" if changed else "out of date" if stale else "published"
+        findings = changed + stale
+    return RepositoryStatus(name, repo_id, state, tree.oid, release, tree.is_private, findings)
+
+
+def _documents(repo_id: str, tree: RemoteTree, connection: HubConnection) -> dict[str, bytes]:
+    wanted = [
+        path for path in _READ if path in tree.files and tree.files[path].size_bytes <= _MAX_BYTES
+    ]
+    if not wanted:
+        return {}
+    with (
+        tempfile.TemporaryDirectory(prefix="sae-release-", ignore_cleanup_errors=True) as cache,
+        hub_errors_explained(f"reading the card of {repo_id}", connection),
+    ):
+        copy = connection.api().snapshot_download(
+            repo_id, revision=tree.oid, allow_patterns=wanted, cache_dir=cache
+        )
+        return {path: (Path(copy) / path).read_bytes() for path in wanted}
+
+
+def _json(content: bytes | None) -> Any:
+    try:
+        return json.loads(content) if content else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def _is_ours(content: Any, form: str) -> bool:
+    return isinstance(content, dict) and str(content.get("format", "")).startswith(form)
+
+
+def _changed_files(
+    documents: dict[str, bytes], card: Any, index: Any, tree: RemoteTree
+) -> Iterator[str]:
+    """Files that are not those which the release itself names."""
+    named = card.get("files")
+    for path, digest in sorted(named.items()) if isinstance(named, dict) else ():
+        if path not in documents:
+            yield f"{path} is missing"
+        elif bytes_sha256(documents[path]) != digest:
+            yield f"{path} is not the file that was released"
+    different, missing = [], []
+    for entry in index.get("saes") or ():
+        for name, digest in (entry.get("sha256") or {}).items():
+            path = f"{entry.get('sae_id')}/{name}"
+            found = tree.files.get(path)
+            if found is None:
+                missing.append(path)
+            elif digest and found.lfs_sha256 and found.lfs_sha256 != digest:
+                different.append(path)
+    if missing:
+        yield f"{counted(len(missing), 'file')} of SAEs missing: {_some(missing)}"
+    if different:
+        yield (
+            f"{counted(len(different), 'weight file')} not those that were released: "
+            f"{_some(different)}"
+        )
+
+
+def _other_manifest(loaded: LoadedManifest, card: Any, index: Any) -> Iterator[str]:
+    wanted = {spec.sae_id for spec in loaded.saes}
+    there = {str(entry.get("sae_id")) for entry in index.get("saes") or ()}
+    if lacking := sorted(wanted - there):
+        yield f"the manifest has {counted(len(lacking), 'SAE')} more: {_some(lacking)}"
+    if further := sorted(there - wanted):
+        yield f"the manifest lacks {counted(len(further), 'SAE')}: {_some(further)}"
+    if card.get("manifest_text_digest", card.get("manifest_digest")) not in (
+        loaded.digest,
+        loaded.manifest.digest(),
+    ):
+        yield "it was released from another state of the manifest"
+
+
+def _newest_release(repo_id: str, connection: HubConnection) -> str | None:
+    with hub_errors_explained(f"reading the tags of {repo_id}", connection):
+        tags = connection.api().list_repo_refs(repo_id).tags
+    numbers = [
+        int(number)
+        for tag in tags
+        if (number := tag.name.removeprefix("release-")).isdecimal() and number != tag.name
+    ]
+    return f"release-{max(numbers)}" if numbers else None
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(names[:_SHOWN])
+    return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"

@@ -1,0 +1,45 @@
+"""A Hub on loopback for the tests of publishing, and repositories of their own on it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from huggingface_hub import CommitOperationAdd
+
+from release.embedded_hub import EmbeddedHub
+from release.hub_connection import HubConnection
+
+
+@pytest.fixture(scope="session")
+def running_hub(tmp_path_factory):
+    with EmbeddedHub(tmp_path_factory.mktemp("hub")) as running:
+        yield running
+
+
+@pytest.fixture
+def connection(running_hub) -> HubConnection:
+    running_hub.clear_faults()
+    return HubConnection(running_hub.endpoint, running_hub.token)
+
+
+@pytest.fixture
+def repo_id(request) -> str:
+    """A name of the test's own, so that tests share one server."""
+    words = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")
+    return f"demo/{words[-90:].strip('-')}"
+
+
+@pytest.fixture
+def commit(connection, repo_id):
+    """Commit files, by path, and return the new head's oid."""
+
+    def made(**files: bytes) -> str:
+        api = connection.api()
+        api.create_repo(repo_id, exist_ok=True)
+        operations = [
+            CommitOperationAdd(path.replace("__", "/"), content) for path, content in files.items()
+        ]
+        return str(api.create_commit(repo_id, operations, commit_message="made").oid)
+
+    return made
