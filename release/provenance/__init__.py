@@ -1,0 +1,1 @@
+"""Where a release comes from: the statement published with it, its signature, and their check."""

@@ -1,0 +1,58 @@
+"""What a push adds to a release: a signature where asked, and the statement, each once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from release.provenance.builder import Builder
+from release.provenance.publishing import with_provenance
+from release.provenance.signing import SIGNATURE, BadSignature, PrivateKey
+from release.provenance.statement import PROVENANCE
+from release.publishing.release_files import ReleaseFile, describe_file
+
+
+def described(made: Any) -> dict[str, ReleaseFile]:
+    return {name: describe_file(name, made.folder / Path(name)) for name in made.files()}
+
+
+def test_the_statement_is_added_and_stays_the_same_when_nothing_changed(made: Any) -> None:
+    before = described(made)
+    files = with_provenance(made.loaded, made.build, before, builder=Builder())
+    assert files.keys() == before.keys() | {PROVENANCE}
+    assert list(files) == sorted(files)
+    again = with_provenance(made.loaded, made.build, described(made), builder=Builder("https://ci"))
+    assert again == files
+
+
+def test_a_signature_of_other_bytes_is_not_published(
+    made: Any, tamper: Any, tmp_path: Path
+) -> None:
+    pytest.importorskip("model_signing", reason="comes with the extra sign")
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = tmp_path / "private.pem"
+    key.write_bytes(
+        ec.generate_private_key(ec.SECP256R1()).private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+
+    def publish(signer: PrivateKey | None) -> dict[str, ReleaseFile]:
+        return with_provenance(
+            made.loaded, made.build, described(made), builder=Builder(), signer=signer
+        )
+
+    signed = publish(PrivateKey(key))
+    assert {SIGNATURE, PROVENANCE} <= signed.keys()
+    # Signed once; afterwards it is published without the key.
+    assert publish(PrivateKey(key)) == publish(None) == signed
+    tamper("topk_L1_mixed/cfg.json")
+    with pytest.raises(BadSignature, match="is of other weights or configurations"):
+        publish(None)
+    assert publish(PrivateKey(key))[SIGNATURE].sha256 != signed[SIGNATURE].sha256
