@@ -106,13 +106,26 @@ def test_running_again_skips_what_is_done_and_makes_no_commit(ran: Ran, command)
     assert "every sha256 read back, and the Hub's copy validates" in again.out
     assert "release hub serve --root" in again.out
     assert "no commit" in again.err
+    assert "its code blocks were run before" in again.err
+
+
+def test_the_published_card_says_on_which_model_its_code_ran(ran: Ran) -> None:
+    blocks = json.loads((ran.repository / "card.json").read_bytes())["blocks"]
+    assert {run["outcome"] for run in blocks["runs"]} == {"ran"}
+    assert blocks["base_model"] == {
+        "used": "real",
+        "id": "someone/tiny-llama",
+        "class": "LlamaForCausalLM",
+        "source": "local folder tiny-llama",
+    }
+    assert blocks["readme_sha256"] == file_sha256(ran.repository / "README.md")
 
 
 def test_the_result_goes_to_stdout_and_the_rest_to_stderr(ran: Ran, command) -> None:
     finished = command("validate", ran.manifest, "--format", "json", *ran.options)
     assert finished.code == 0, finished.err
     report = json.loads(finished.out)
-    assert report["format"] == "sae-release.report/2"
+    assert report["format"] == "sae-release.report/3"
     assert report["measurements"]["saes"]
 
 

@@ -17,6 +17,7 @@ from release.options import (
 )
 
 if TYPE_CHECKING:
+    from manifests.facts import Citation
     from release.hub_connection import HubConnection
     from release.importing.base_config import BaseModelFacts
     from release.importing.findings import Finding
@@ -49,7 +50,9 @@ def import_repository(
 ) -> int:
     """Write a manifest from folder names, configs, weight headers and the card, without weights.
 
-    What is not stated anywhere becomes null; what disagrees is listed on stderr.
+    What the card states is carried with its line, but for what `release validate` finds wrong on
+    it, which stands under `resolutions`. What nothing states becomes null, or a value listed under
+    `assumed` where training needs one; what disagrees is listed on stderr.
 
     Example: release import Solshine/deception-saes-tinyllama-1-1b --out manifests/x.yaml
     """
@@ -81,6 +84,7 @@ def import_repository(
                     "loads": imported.loads,
                     "keys_to_fill_in": list(imported.keys_to_fill_in),
                     "placeholders": list(imported.placeholders),
+                    "assumed": list(imported.assumed),
                     "n_saes": imported.n_saes,
                     "n_folders": imported.n_folders,
                     "findings": [finding.as_json() for finding in imported.findings],
@@ -101,6 +105,7 @@ def _import(target: Target, connection: HubConnection, manifests: Path) -> Impor
     from manifests.errors import UsageError
     from release.console import TerminalProgress
     from release.importing.base_config import read_base_model, registered_base_model
+    from release.importing.known_papers import registered_paper
     from release.importing.stage import import_repository as import_stage
     from release.targets import FolderTarget, HubTarget
     from validators.reading.hub_repository import HubRepository
@@ -108,6 +113,9 @@ def _import(target: Target, connection: HubConnection, manifests: Path) -> Impor
 
     def registered(model_id: str) -> BaseModelFacts | None:
         return registered_base_model(model_id, manifests=manifests)
+
+    def paper(arxiv: str) -> Citation | None:
+        return registered_paper(arxiv, manifests=manifests)
 
     def on_the_hub(model_id: str) -> BaseModelFacts | None:
         endpoint, token = connection.endpoint, connection.token
@@ -118,6 +126,7 @@ def _import(target: Target, connection: HubConnection, manifests: Path) -> Impor
             # A folder is imported without the network.
             LocalRepository(target.path),
             find_base_model=registered,
+            find_paper=paper,
             progress=TerminalProgress(),
         )
     if not isinstance(target, HubTarget):
@@ -131,7 +140,12 @@ def _import(target: Target, connection: HubConnection, manifests: Path) -> Impor
         endpoint=connection.endpoint,
         token=connection.token,
     )
-    return import_stage(repository, find_base_model=on_the_hub, progress=TerminalProgress())
+    return import_stage(
+        repository,
+        find_base_model=on_the_hub,
+        find_paper=paper,
+        progress=TerminalProgress(),
+    )
 
 
 def _show_findings(findings: tuple[Finding, ...]) -> None:
@@ -162,4 +176,5 @@ def _say_what_now(imported: Imported, out: Path | None) -> None:
     described = f"{imported.n_saes} of {imported.n_folders} SAEs"
     open_texts = ", ".join(imported.placeholders)
     todo = f"; still to say: {open_texts}" if open_texts else ""
+    todo += f"; assumed: {', '.join(imported.assumed)}" if imported.assumed else ""
     say(f"{where} loads and describes {described}{todo}; {counted}.")
