@@ -17,24 +17,32 @@ from manifests.hooks import BLOCKS_PATH
 from manifests.load import load_manifest
 from manifests.progress import Silent
 from validators.reading.local_repository import LocalRepository
+from validators.readme.block_counts import lint_block_counts
 from validators.readme.card_links import lint_links
 from validators.readme.card_text import CardText, read_card
+from validators.readme.comparisons import lint_comparisons
 from validators.readme.depths import lint_depths
 from validators.readme.differences import lint_differences
 from validators.readme.findings import Finding, Surroundings
 from validators.readme.front_matter import lint_front_matter
+from validators.readme.hook_layers import lint_hook_layers
 from validators.readme.hook_mentions import lint_hook_names
 from validators.readme.layers import lint_layers
 from validators.readme.loose_code import lint_loose_code
+from validators.readme.metric_identities import lint_metric_identities
 from validators.readme.metrics_named import lint_metrics
 from validators.readme.model_family import lint_model_family
 from validators.readme.paper_titles import lint_papers
 from validators.readme.products import lint_products
+from validators.readme.prose_sums import lint_prose_sums
 from validators.readme.said_of_others import lint_said_of_others
 from validators.readme.shares import lint_shares
 from validators.readme.sizes import lint_sizes
 from validators.readme.spread import lint_spread
+from validators.readme.table_relations import lint_table_differences, lint_table_products
+from validators.readme.table_totals import lint_table_totals
 from validators.readme.tensors_said import lint_tensors
+from validators.readme.token_budgets import lint_token_budgets
 from validators.readme.verdicts import lint_verdicts
 from validators.readme.version_floors import lint_version_floors
 from validators.stage import validate
@@ -42,10 +50,12 @@ from validators.stage import validate
 ALONE = (
     lint_differences, lint_front_matter, lint_layers, lint_loose_code, lint_metrics,
     lint_said_of_others, lint_shares, lint_sizes, lint_spread, lint_verdicts, lint_version_floors,
+    lint_prose_sums, lint_table_differences, lint_table_products, lint_table_totals,
+    lint_token_budgets, lint_metric_identities, lint_comparisons,
 )  # fmt: skip
 WITH_MORE = (
     lint_depths, lint_hook_names, lint_links, lint_model_family, lint_papers, lint_products,
-    lint_tensors,
+    lint_tensors, lint_block_counts, lint_hook_layers,
 )  # fmt: skip
 
 

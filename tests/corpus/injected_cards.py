@@ -5,7 +5,7 @@ from __future__ import annotations
 from injection import Damage, Injection, Row, Strength
 from release_copy import ReleaseCopy, Target
 
-_NUMBERS = Row("card: numbers", "R005 R006 R007 R009 R010 R011 R016 R022")
+_NUMBERS = Row("card: numbers", "R005 R006 R007 R009 R010 R011 R016 R022 R023 R024")
 _NAMES = Row("card: names", "R002 R008 R012 R013 R017 R020")
 _PAGE = Row("card: page", "R014 R015 R018")
 _VERDICTS = Row("card: verdicts", "R019")
