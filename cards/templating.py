@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import os
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import platformdirs
 from jinja2 import (
     BaseLoader,
     ChoiceLoader,
     DictLoader,
+    FileSystemBytecodeCache,
     PackageLoader,
     StrictUndefined,
     TemplateError,
     Undefined,
 )
+from jinja2.bccache import Bucket
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from cards.escaping import Markdown, code_span, code_spans, markdown_text, python_literal
@@ -66,6 +71,7 @@ def _environment(
 ) -> ImmutableSandboxedEnvironment:
     environment = ImmutableSandboxedEnvironment(
         loader=ChoiceLoader([DictLoader(dict(overrides)), ours("cards")]),
+        bytecode_cache=_compiled_before(),
         undefined=StrictUndefined,
         finalize=_printed,
         autoescape=False,
@@ -78,6 +84,28 @@ def _environment(
         code=code_span, codes=code_spans, count=count, counted=counted, python=python_literal
     )
     return environment
+
+
+def _compiled_before() -> FileSystemBytecodeCache | None:
+    """Templates compiled by an earlier run, by the digest of their text; None: no place for them.
+
+    Compiling takes longer than anything else about a card.
+    """
+    folder = platformdirs.user_cache_path("sae-release", appauthor=False) / "templates"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return _Kept(str(folder)) if os.access(folder, os.W_OK) else None
+
+
+class _Kept(FileSystemBytecodeCache):
+    """Compiled templates on disk; what cannot be written there is compiled again next time."""
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep one template, unless the disk is full or the folder is gone."""
+        with contextlib.suppress(OSError):
+            super().dump_bytecode(bucket)
 
 
 def _printed(value: Any) -> str:

@@ -14,7 +14,7 @@ from manifests.claims import FUNCTIONS, ClaimProblem, NotMeasured, claim_holds, 
 from manifests.facts import Claim
 from manifests.matrix import SaeSpec, sae_specs
 from manifests.model import Manifest
-from validators.metrics.pca_baseline import PCA_RANK
+from validators.metrics.conventions import PCA_RANK
 from validators.report import Measurement
 
 METRICS = (

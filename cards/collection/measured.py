@@ -14,7 +14,7 @@ from cards.sections.reported_facts import reported_value
 from cards.sections.table_cells import SIGNIFICANCE, is_found
 from cards.sources import Sources
 from manifests.facts import Reported
-from validators.metrics.pca_baseline import PCA_RANK
+from validators.metrics.conventions import PCA_RANK
 from validators.report import Measurement, Tables
 
 

@@ -13,7 +13,7 @@ from cards.sections.metrics import THRESHOLD_MOVED, measurement
 from cards.sources import Sources
 from manifests.matrix import SaeSpec
 from validators.distributions import ThresholdSpread
-from validators.metrics.thresholds import MOVED_BY
+from validators.metrics.conventions import MOVED_BY
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas

@@ -17,7 +17,7 @@ from cards.sections.table_cells import (
 )
 from cards.sections.table_sources import MADE_BY
 from manifests.matrix import SaeSpec
-from validators.metrics.paired_differences import L0_TOLERANCE
+from validators.metrics.conventions import L0_TOLERANCE
 from validators.report import Contrast, Tables
 
 EXPLAINED_VARIANCE = Metric("explained_variance", "held_out", numbers.explained_variance)

@@ -17,7 +17,7 @@ from cards.sections.table_cells import (
     sample_of,
 )
 from manifests.matrix import SaeSpec
-from validators.metrics.effect_size import LARGE_D
+from validators.metrics.conventions import LARGE_D
 from validators.report import Tables
 
 D_MAX = Metric("d_max", "train", numbers.effect_size)

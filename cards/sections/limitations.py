@@ -12,7 +12,7 @@ from cards.sections.stability import retrained
 from cards.sources import Sources
 from manifests.base_model import PackagedWeights
 from manifests.model import Caveat
-from validators.metrics.paired_differences import L0_TOLERANCE
+from validators.metrics.conventions import L0_TOLERANCE
 from validators.presenting.tally import tally
 from validators.report import Outcome
 

@@ -9,7 +9,7 @@ from typing import Literal
 from cards import numbers
 from cards.escaping import Markdown, markdown_text
 from manifests.errors import ReleaseError
-from validators.metrics.pca_baseline import PCA_RANK
+from validators.metrics.conventions import PCA_RANK
 from validators.report import Measurement, Report
 
 

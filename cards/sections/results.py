@@ -24,8 +24,7 @@ from cards.sections.metrics import (
 )
 from cards.sources import Sources
 from manifests.matrix import SaeSpec
-from validators.metrics.pca_baseline import PCA_RANK
-from validators.metrics.thresholds import MOVED_BY
+from validators.metrics.conventions import MOVED_BY, PCA_RANK
 
 
 @dataclass(frozen=True)

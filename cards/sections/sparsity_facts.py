@@ -9,7 +9,7 @@ from cards.escaping import Markdown
 from cards.sections.metrics import Metric, optional_cell
 from cards.sections.table_cells import DASH
 from cards.sources import Sources
-from validators.metrics.sparsity import DENSE_PERCENT
+from validators.metrics.conventions import DENSE_PERCENT
 
 L0_MEDIAN = Metric("l0_median", "held_out", numbers.mean_count)
 L0_P5 = Metric("l0_p5", "held_out", numbers.mean_count)

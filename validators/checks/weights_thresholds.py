@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from manifests.sae_recipes import JumpreluRecipe
 from validators.check import Passed, Problem, Skipped, Verdict, sae_check
-from validators.metrics.thresholds import MOVED_BY
+from validators.metrics.conventions import MOVED_BY
 from validators.report import Severity
 from validators.saelens.format import JUMPRELU
 from validators.subjects import SaeSubject

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from validators.metrics.conventions import LARGE_D
 from validators.metrics.label_permutations import (
     N_PERMUTATIONS,
     Exchangeable,
@@ -19,7 +20,6 @@ from validators.metrics.undefined import UndefinedMetric
 
 Floats = NDArray[np.floating[Any]]
 
-LARGE_D = 1.0
 MIN_PER_CLASS = 2
 # Below this many labellings no p-value can be under 0.05.
 MIN_ARRANGEMENTS = 20

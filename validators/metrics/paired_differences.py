@@ -18,11 +18,9 @@ from validators.metrics.bootstrap import (
     squared_errors,
     squares_about_mean,
 )
+from validators.metrics.conventions import L0_TOLERANCE
 from validators.metrics.reconstruction import cosines
 from validators.metrics.undefined import UndefinedMetric
-
-# Explained variance grows with L0, so beyond this the two are not at equal sparsity.
-L0_TOLERANCE = 0.1
 
 
 @dataclass(frozen=True)

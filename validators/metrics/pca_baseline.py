@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from validators.metrics.conventions import PCA_RANK
 from validators.metrics.reconstruction import ReconstructionSums
 from validators.metrics.undefined import UndefinedMetric
-
-PCA_RANK = 8
 
 
 def pca_explained_variance(

@@ -7,10 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from validators.metrics.conventions import DENSE_PERCENT
 from validators.metrics.undefined import UndefinedMetric
-
-# A latent that is active on more than this percentage of the vectors is dense.
-DENSE_PERCENT = 10
 
 
 class LatentCounts:

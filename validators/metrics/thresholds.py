@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from validators.metrics.conventions import MOVED_BY
 from validators.metrics.undefined import UndefinedMetric
-
-MOVED_BY = 0.1
 
 
 def threshold_moved_fraction(
