@@ -5,7 +5,10 @@ from __future__ import annotations
 import typer
 
 from release.commands import (
+    affected,
+    convert,
     explain,
+    fetch,
     hub,
     import_,
     measure,
@@ -40,6 +43,7 @@ def register(app: typer.Typer) -> None:
             "One release under several precisions of its base model.",
         ),
         ("render", render.render, "The card, from manifest and report."),
+        ("fetch", fetch.fetch, "What is staged or published, into the build folder."),
         ("plan", plan.plan, "What a push would change on the Hub."),
         ("push", push.push, "One commit to the Hub, read back."),
         ("rollback", rollback.rollback, "A former state again, in one commit."),
@@ -48,6 +52,8 @@ def register(app: typer.Typer) -> None:
         ("registry", registry.registry, "The entry for SAELens' registry and Neuronpedia."),
         ("import", import_.import_repository, "A manifest from an existing repository."),
         ("show", show.show, "What a manifest resolves to."),
+        ("affected", affected.affected, "Which manifests a change concerns, for CI."),
+        ("convert", convert.convert, "A saved report in another form."),
         ("explain", explain.explain, "One check's page."),
         ("schema", schema.schema, "The JSON Schema of manifests."),
     ):

@@ -10,11 +10,13 @@ from typing import Any
 
 from release.embedded_hub.errors import Refusal
 from release.embedded_hub.state_files import read_json, write_json
+from release.embedded_hub.trusted_publishing import TOKEN_PREFIX, resource_of
 
 DEFAULT_USER = "researcher"
 DEFAULT_ORGANIZATION = "sae-lab"
 STRANGER = "stranger"
 """A user whose namespace the default tokens cannot write to."""
+_PUBLISHER = "[OIDC]"
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Caller:
     role: str
     """`write` or `read`."""
     token_name: str
+    resource: str | None = None
+    """The one repository that a token of keyless publishing is for; None: a user's token."""
 
 
 class Accounts:
@@ -87,7 +91,11 @@ class Accounts:
         """
         if authorization is None:
             return None
-        facts = self._state["tokens"].get(authorization.removeprefix("Bearer ").strip())
+        token = authorization.removeprefix("Bearer ").strip()
+        if token.startswith(TOKEN_PREFIX):
+            resource = resource_of(self.signing_key, token)
+            return Caller(_PUBLISHER, role="write", token_name="oidc", resource=resource)  # noqa: S106
+        facts = self._state["tokens"].get(token)
         if facts is None:
             raise Refusal(401, "Invalid credentials in Authorization header")
         return Caller(name=facts["user"], role=facts["role"], token_name=facts["name"])
@@ -101,6 +109,12 @@ class Accounts:
         """Whether a user may see and change what a namespace holds (case does not matter)."""
         own = {user.lower(), *(name.lower() for name in self.organizations(user))}
         return namespace.lower() in own
+
+    def may_enter(self, caller: Caller, repo_id: str) -> bool:
+        """Whether a caller sees and changes a repository: its namespace's, or its only one."""
+        if caller.resource is not None:
+            return caller.resource.lower() == repo_id.lower()
+        return self.is_member(caller.name, repo_id.partition("/")[0])
 
     def claim_namespace(self, caller: Caller, namespace: str) -> None:
         """Let the caller create something in a namespace.
@@ -128,7 +142,7 @@ class Accounts:
             caller = self.caller(authorization)
         except Refusal:
             caller = None
-        if caller is None:
+        if caller is None or caller.resource is not None:
             raise Refusal(401, "Invalid user token.")
         created = next(
             facts["createdAt"]

@@ -22,6 +22,7 @@ from release.embedded_hub import (
     collections_api,
     commit_api,
     discussions_api,
+    oidc_api,
     refs_api,
     repository_api,
     xet_api,
@@ -39,6 +40,7 @@ _DISCUSSION = f"{_REPO}/discussions/{{number}}"
 
 _API: list[tuple[str, str, Handler]] = [
     ("GET", "/api/whoami-v2", repository_api.whoami),
+    ("POST", "/oauth/token", oidc_api.exchange),
     ("POST", "/api/validate-yaml", validate_yaml),
     ("POST", "/api/repos/create", repository_api.create),
     ("DELETE", "/api/repos/delete", repository_api.delete),
@@ -82,6 +84,9 @@ _API: list[tuple[str, str, Handler]] = [
     ("POST", f"{admin_api.ADMIN_PREFIX}faults", admin_api.set_faults),
     ("DELETE", f"{admin_api.ADMIN_PREFIX}faults", admin_api.clear_faults),
     ("GET", f"{admin_api.ADMIN_PREFIX}requests", admin_api.list_requests),
+    ("POST", f"{admin_api.ADMIN_PREFIX}trusted-publishers", oidc_api.add_publisher),
+    ("POST", f"{admin_api.ADMIN_PREFIX}oidc/jobs", oidc_api.start_job),
+    ("GET", oidc_api.ID_TOKEN_PATH, oidc_api.id_token),
 ]
 
 

@@ -70,11 +70,17 @@ class Call:
         return self.hub.accounts.caller(self.headers.get("authorization"))
 
     def writer(self) -> Caller:
-        """Who asks, with a token that may write.
+        """Who asks, with a user's token that may write.
 
         Raises:
-            Refusal: 401 without a token, 403 with one that only reads.
+            Refusal: 401 without a token, 403 with one that only reads or is for one repository.
         """
+        caller = self._writing()
+        if caller.resource is not None:
+            raise Refusal(403, f"This token writes {caller.resource} and can do nothing else")
+        return caller
+
+    def _writing(self) -> Caller:
         caller = self.caller()
         if caller is None:
             raise Refusal(401, "Invalid username or password.")
@@ -101,7 +107,7 @@ class Call:
         found = self.hub.repositories.find(kind, check_repo_id(namespace, name))
         if found is None or (
             found.is_private
-            and (caller is None or not self.hub.accounts.is_member(caller.name, found.namespace))
+            and (caller is None or not self.hub.accounts.may_enter(caller, found.repo_id))
         ):
             raise repository_not_found(authenticated=caller is not None)
         return found
@@ -116,8 +122,8 @@ class Call:
 
     def may_write(self, repository: Repository) -> tuple[Repository, Caller]:
         """Check that the caller may write to a repository."""
-        caller = self.writer()
-        if not self.hub.accounts.is_member(caller.name, repository.namespace):
+        caller = self._writing()
+        if not self.hub.accounts.may_enter(caller, repository.repo_id):
             raise Refusal(403, f"You don't have write access to {repository.repo_id}")
         return repository, caller
 

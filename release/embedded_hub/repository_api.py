@@ -97,7 +97,7 @@ def refuse_gated(call: Call, repository: Repository) -> None:
     caller = call.caller()
     if caller is None:
         raise Refusal(401, f"Access to {repository.repo_id} is restricted.", code="GatedRepo")
-    if not call.hub.accounts.is_member(caller.name, repository.namespace):
+    if not call.hub.accounts.may_enter(caller, repository.repo_id):
         message = f"Access to {repository.repo_id} is restricted and you are not authorised."
         raise Refusal(403, message, code="GatedRepo")
 
@@ -124,7 +124,7 @@ def list_repositories(call: Call) -> Response:
     wanted_tags = {value for key, value in call.query if key == "filter" and value}
     found = []
     for repository in call.hub.repositories.all(kind):
-        member = caller and call.hub.accounts.is_member(caller.name, repository.namespace)
+        member = caller and call.hub.accounts.may_enter(caller, repository.repo_id)
         if repository.is_private and not member:
             continue
         if author and repository.namespace.lower() != author:
