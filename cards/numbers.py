@@ -45,8 +45,12 @@ def interval(low: float, high: float, written: Callable[[float], Markdown]) -> M
 
 
 def significant(value: float) -> Markdown:
-    """Three significant digits, for a quantity without a natural scale such as the MSE."""
-    return _signed(f"{value:.3g}")
+    """Three significant digits, for a quantity without a natural scale such as the MSE.
+
+    Closing zeros are digits too: `1.00`, but `0` for a zero, whose digits mean nothing.
+    """
+    text = f"{value:.3g}" if value == 0 else f"{value:#.3g}"
+    return _signed(text.removesuffix("."))
 
 
 def share(value: float) -> Markdown:

@@ -57,10 +57,14 @@ class NotMeasured:
 
 @dataclass(frozen=True)
 class CheckCase:
-    """What one check found on one SAE or file, or on the `repository`."""
+    """What one check found, and on which SAEs or files, or on the `repository`.
 
-    subject: str
+    `is_every_sae` is whether the subjects are all SAEs, of which there are several.
+    """
+
+    subjects: tuple[str, ...]
     found: str
+    is_every_sae: bool
 
 
 @dataclass(frozen=True)
@@ -139,7 +143,7 @@ def limitations(sources: Sources) -> Limitations:
         l0_tolerance=numbers.share(L0_TOLERANCE),
         not_measured=_not_measured(sources),
         accepted=_accepted(outcomes),
-        checks_with_findings=_checks_with_findings(outcomes),
+        checks_with_findings=_checks_with_findings(outcomes, {spec.sae_id for spec in specs}),
         n_checks_passed=tally(outcomes).passed if sources.checks else None,
         package=manifest.base_model.package,
         replaced=_replaced(sources),
@@ -157,14 +161,26 @@ def _replaced(sources: Sources) -> tuple[Replaced, ...]:
     )
 
 
-def _checks_with_findings(outcomes: tuple[Outcome, ...]) -> tuple[CheckFindings, ...]:
-    cases: dict[tuple[str, str, str], list[CheckCase]] = {}
+def _checks_with_findings(
+    outcomes: tuple[Outcome, ...], sae_ids: set[str]
+) -> tuple[CheckFindings, ...]:
+    """By check, what it found, each finding with all that it was found on."""
+    subjects: dict[tuple[str, str, str], dict[str, list[str]]] = {}
     for outcome in outcomes:
         if outcome.outcome in ("failed", "crashed", "warned", "skipped"):
             key = (outcome.code, outcome.outcome, outcome.title)
-            case = CheckCase(outcome.subject or "repository", outcome.found)
-            cases.setdefault(key, []).append(case)
-    return tuple(CheckFindings(*key, tuple(found)) for key, found in sorted(cases.items()))
+            by_finding = subjects.setdefault(key, {})
+            by_finding.setdefault(outcome.found, []).append(outcome.subject or "repository")
+    return tuple(
+        CheckFindings(
+            *key,
+            tuple(
+                CheckCase(tuple(where), found, len(sae_ids) > 1 and {*where} == sae_ids)
+                for found, where in by_finding.items()
+            ),
+        )
+        for key, by_finding in sorted(subjects.items())
+    )
 
 
 def _accepted(outcomes: tuple[Outcome, ...]) -> tuple[AcceptedFailure, ...]:

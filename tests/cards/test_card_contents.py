@@ -147,7 +147,7 @@ def test_what_the_measurements_were_made_with_stands_below_them(release) -> None
 
 def test_thresholds_have_a_table_of_the_jumprelu_saes(release) -> None:
     rows = table_with(readme(release), "threshold before training", "moved")
-    assert {tuple(row.values())[1:] for row in rows.values()} == {("0.25", "62.5%")}
+    assert {tuple(row.values())[1:] for row in rows.values()} == {("0.250", "62.5%")}
     assert list(rows) == [s.sae_id for s in release.loaded.saes if s.architecture == "jumprelu"]
 
 

@@ -105,7 +105,7 @@ def test_an_interval_of_explained_variance_stands_beside_it(release) -> None:
     assert f"| `{TOPK}` | 20 | 0.560 (0.500-0.620) | 0.500 |" in text
     assert "In brackets its 95% interval, by drawing scenarios anew." in text
     fewer = release.with_metric(TOPK, "mse", low=0.01, high=0.02, n=7)
-    assert "| 0.0123 (0.01-0.02; n = 7) |" in readme(fewer)
+    assert "| 0.0123 (0.0100-0.0200; n = 7) |" in readme(fewer)
 
 
 def test_unequal_l0_within_a_layer_is_a_limitation(release) -> None:
