@@ -22,8 +22,9 @@ What the real Hub does and this one does not (its contract is what the client se
 - Access: two users, one organisation; a token is either read or write, or one of keyless
   publishing, which writes a single repository (`oidc_api`: the issuer is a stand-in, its signatures
   are the root's own, and a publisher is named by an administration call); no other OAuth, no
-  fine-grained tokens, no access requests (a gated repository is closed to all but its namespace). An unknown namespace becomes an organisation of whoever first writes to it,
-  unless `open_namespaces=False`; the real Hub refuses.
+  fine-grained tokens, no access requests (a gated repository is closed to all but its namespace).
+  An unknown namespace becomes an organisation of whoever first writes to it, unless
+  `open_namespaces=False`; the real Hub refuses.
 - Names: branch and tag names must be possible file names on Windows. Repositories need a
   namespace. A renamed repository does not redirect. Access by git itself is not offered.
 - Pull requests merge file by file as one commit on main; both sides changing a file is a conflict.
