@@ -208,7 +208,7 @@ def test_top_features_stand_with_the_completions_behind_them(release) -> None:
     assert row_of(text, "7") == "| 7 | 0.72 | -0.31 | 6 | 2 | 75.0% (35.0%-97.0%) |"
     assert "| d, train (n = 60) | d, held out (n = 20) |" in text
     assert "- Latent 7 is largest on:\n  - `honest` (3.22): I did it\n" in text
-    assert "  - `deceptive` (2): *no text*\n" in text
+    assert "  - `deceptive` (2.00): *no text*\n" in text
     assert "- Latent 9 is largest on the same completions as latent 7." in text
     assert text.count("I did it") == 1
     assert "in `report.json`" not in text
@@ -262,7 +262,7 @@ def steering(**changes: Any) -> dict[str, Any]:
 def test_steering_stands_by_alpha_with_what_was_not_decided(release) -> None:
     text = section(readme(release.with_tables(steering=[steering()])), "Steering")
     assert f"### `{TOPK}`" in text
-    assert "means: 0.310 (n = 60 train). Length of what an alpha of one adds: 2.5." in text
+    assert "means: 0.310 (n = 60 train). Length of what an alpha of one adds: 2.50." in text
     assert "Slope: +0.020 (n = 14, p = 0.030); along a random direction" in text
     assert "length: -0.050 (p = 0.690)." in text
     assert "| alpha | completions | decided | `deceptive` | `ambiguous` | `empty` |" in text
