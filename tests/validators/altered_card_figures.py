@@ -1,7 +1,7 @@
-"""What the checks of a card find on cards that were altered by someone who had not read them.
+"""What the checks of a card find on cards that were altered by people who had not read them.
 
-`altered_cards/cards` holds eight cards of made-up repositories with what those hold (`NAME.json`);
-`alterations.json` makes one statement of a card wrong at a time, `harmless.json` says the same in
+Each set has `cards` of made-up repositories with what those hold (`NAME.json`), `alterations.json`,
+which makes one statement of a card wrong at a time, and `harmless.json`, which says the same in
 other words. Run as a program it writes docs/altered-cards.md; `test_altered_cards.py` holds the
 page to what is found.
 """
@@ -25,15 +25,15 @@ from validators.runner import run_checks
 from validators.selection import Selection
 from validators.subjects import RepositorySubject
 
-FOLDER = Path(__file__).parent / "altered_cards"
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "altered-cards.md"
-CARDS = tuple(sorted(path.stem for path in (FOLDER / "cards").glob("*.md")))
+HERE = Path(__file__).resolve().parent
+PAGE = HERE.parents[1] / "docs" / "altered-cards.md"
 Outcome = Literal["found", "elsewhere", "missed"]
 
 _OPTIONS = ValidateOptions(selection=Selection(select=("R",)))
 _LINE = re.compile(r"\blines? (\d+)(?:-(\d+))?")
 _ITEM = re.compile(r"(?:(?<=README\.md, )|(?<=; ))(?=line \d+: )")
 _TENSORS = {
+    "standard": ("b_dec", "b_enc"),
     "topk": ("b_dec", "b_enc"),
     "jumprelu": ("b_dec", "b_enc", "threshold"),
     "gated": ("b_dec", "b_gate", "b_mag", "r_mag"),
@@ -74,15 +74,48 @@ class Found:
     what: str
 
 
-def original(card: str) -> str:
-    """A card as it was written."""
-    return (FOLDER / "cards" / f"{card}.md").read_text(encoding="utf-8")
+@dataclass(frozen=True)
+class CardSet:
+    """Cards and their alterations, all of one author.
+
+    Attributes:
+        name: the folder beside this file.
+    """
+
+    name: str
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies."""
+        return HERE / self.name
+
+    @property
+    def cards(self) -> tuple[str, ...]:
+        """The names of its cards."""
+        return tuple(sorted(path.stem for path in (self.folder / "cards").glob("*.md")))
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Why nothing finds an alteration, for what its author took to be mechanical."""
+        reasons: dict[str, str] = self.read("reasons.json")
+        return reasons
+
+    def read(self, path: str) -> Any:
+        """One of its JSON files."""
+        return json.loads((self.folder / path).read_text(encoding="utf-8"))
+
+    def original(self, card: str) -> str:
+        """A card as it was written."""
+        return (self.folder / "cards" / f"{card}.md").read_text(encoding="utf-8")
 
 
-def altered(file: Literal["alterations", "harmless"]) -> Iterator[Altered]:
+SETS = (CardSet("altered_cards"), CardSet("altered_cards_second"))
+
+
+def altered(cards: CardSet, file: Literal["alterations", "harmless"]) -> Iterator[Altered]:
     """Every altered card of a list."""
-    for one in json.loads((FOLDER / f"{file}.json").read_text(encoding="utf-8")):
-        text = original(one["card"])
+    for one in cards.read(f"{file}.json"):
+        text = cards.original(one["card"])
         assert text.count(one["old"]) == 1, one["id"]
         start = text.index(one["old"])
         first = text.count("\n", 0, start) + 1
@@ -96,9 +129,9 @@ def altered(file: Literal["alterations", "harmless"]) -> Iterator[Altered]:
         )  # fmt: skip
 
 
-def write_repository(card: str, folder: Path) -> None:
+def write_repository(cards: CardSet, card: str, folder: Path) -> None:
     """What the facts of a card say that its repository holds; the weights are headers alone."""
-    facts = json.loads((FOLDER / "cards" / f"{card}.json").read_text(encoding="utf-8"))
+    facts = cards.read(f"cards/{card}.json")
     for sae_id in facts["sae_ids"]:
         sae = facts["saes"][sae_id]
         (folder / sae_id).mkdir(parents=True)
@@ -140,18 +173,18 @@ class Measured:
     codes: dict[str, tuple[str, ...]]
 
 
-def measured(folder: Path) -> Measured:
+def measured(cards: CardSet, folder: Path) -> Measured:
     """Ask the checks of every card; their repositories are made in the folder, once for each."""
-    for card in CARDS:
+    for card in cards.cards:
         (folder / card).mkdir()
-        write_repository(card, folder / card)
-    good = {card: findings(folder / card, original(card)) for card in CARDS}
+        write_repository(cards, card, folder / card)
+    good = {card: findings(folder / card, cards.original(card)) for card in cards.cards}
     harmless = {}
-    for one in altered("harmless"):
+    for one in altered(cards, "harmless"):
         harmless[one.name] = added(good[one.card], findings(folder / one.card, one.text))
     outcomes: dict[str, Outcome] = {}
     codes = {}
-    for one in altered("alterations"):
+    for one in altered(cards, "alterations"):
         new = added(good[one.card], findings(folder / one.card, one.text))
         outcomes[one.name] = judged(one, new)
         codes[one.name] = tuple(sorted({found.code for found in new}))
@@ -184,7 +217,7 @@ def _cfg(sae: dict[str, Any], model_name: str) -> dict[str, Any]:
     """As SAELens 6 writes it."""
     cfg = {
         "architecture": sae["architecture"], "d_in": sae["d_in"], "d_sae": sae["d_sae"],
-        "dtype": "float32", "device": "cpu", "apply_b_dec_to_input": True,
+        "dtype": sae.get("dtype", "float32"), "device": "cpu", "apply_b_dec_to_input": True,
         "normalize_activations": "none", "reshape_activations": "none",
         "metadata": {
             "sae_lens_version": "6.5.0", "model_name": model_name,
@@ -198,43 +231,29 @@ def _header(sae: dict[str, Any]) -> bytes:
     wide, narrow = sae["d_sae"], sae["d_in"]
     shapes = {"W_enc": [narrow, wide], "W_dec": [wide, narrow]}
     shapes |= {n: [narrow if n == "b_dec" else wide] for n in _TENSORS[sae["architecture"]]}
+    n_bytes, dtype = (2, "BF16") if sae.get("dtype") == "bfloat16" else (4, "F32")
     header, at = {}, 0
     for name, shape in shapes.items():
-        size = 4 * shape[0] * (shape[1] if len(shape) > 1 else 1)
-        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [at, at + size]}
+        size = n_bytes * shape[0] * (shape[1] if len(shape) > 1 else 1)
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [at, at + size]}
         at += size
     text = json.dumps(header).encode()
     return len(text).to_bytes(8, "little") + text
 
 
-# Why nothing finds it, for what its author took to be mechanical.
-REASONS = {
-    "pythia160m_register-verdict-l6": 'A verdict in words: "there" is the layer named before it.',
-    "tinyllama_resid-share-swap": "Which share is of which width is said by word order.",
-    "gemma2_nf4-fp4": "A setting of the code against a name in the text; both are valid.",
-    "gemma2_nf4-overlap": "Takes the formula of the Jaccard index for two sets of equal size.",
-    "gemma2_nf4-paren": "Found, at the bracket that is never closed, four lines above.",
-    "llama32_text_suite-dataset": "Data sets have several names, and a card may speak of others.",
-    "llama32_text_suite-why-double": "A cause in words; the table would have to be read for it.",
-    "qwen05b_minimal-dates": "The order of dates is not looked at.",
-    "pythia410m_sentiment-headline": "A number without a name; whose mean it is, is context.",
-    "pythia410m_sentiment-auroc-as-acc": "The number is on the card, under another metric.",
-    "pythia410m_sentiment-pct-more": "What it is a share of stands in a table, unnamed.",
-    "qwen15b_code-shape-comment": "A shape in a comment; takes running the code (R103).",
-    "qwen15b_code-gated-tensors": "Which tensors a file has, in words: replaced, or joined.",
-}
 NOT_MECHANICAL = "Not mechanical, as its author says."
 
 
-def page(now: Measured) -> str:
-    """docs/altered-cards.md."""
-    blind = json.loads((FOLDER / "blind.json").read_text(encoding="utf-8"))
-    every = [*altered("alterations")]
+def page(now: dict[str, Measured]) -> str:
+    """docs/altered-cards.md, by the measurements of each set."""
+    parts = {cards.name: _section(cards, now[cards.name]) for cards in SETS}
+    return _PAGE.format(first=parts["altered_cards"], second=parts["altered_cards_second"])
+
+
+def _section(cards: CardSet, now: Measured) -> str:
+    blind = cards.read("blind.json")
+    every = [*altered(cards, "alterations")]
     mechanical = [one for one in every if one.is_mechanical]
-    n_found = Counter(now.outcomes[one.name] for one in mechanical)["found"]
-    n_blind = Counter(blind["outcomes"][one.name] for one in mechanical)["found"]
-    n_wrong = len(mechanical)
-    n_harmless = len([*altered("harmless")])
     by_kind = sorted({one.kind for one in mechanical})
     rows = [_row(kind, [o for o in mechanical if o.kind == kind], blind, now) for kind in by_kind]
     rows += [
@@ -245,14 +264,25 @@ def page(now: Measured) -> str:
     others = [one for one in every if not one.is_mechanical]
     rows.append(_row("**not mechanical**", others, blind, now))
     missed = [one for one in every if now.outcomes[one.name] != "found"]
-    listed = [f"| {o.name} | {o.what} | {REASONS.get(o.name, NOT_MECHANICAL)} |" for o in missed]
-    return _PAGE.format(
-        n_cards=len(CARDS), n_all=len(every), n_wrong=n_wrong, n_blind=n_blind, n_found=n_found,
-        n_harmless=n_harmless, rows="\n".join(rows), missed="\n".join(listed),
+    reasons = cards.reasons
+    return _TEXTS[cards.name].format(
+        n_cards=len(cards.cards), n_all=len(every), n_wrong=len(mechanical),
+        n_blind=_n_found(mechanical, blind["outcomes"]),
+        n_found=_n_found(mechanical, now.outcomes),
+        n_harmless=len(now.harmless), n_right=len(blind.get("right", ())),
         false_good=len(blind["false"]["good"]), false_harmless=len(blind["false"]["harmless"]),
         now_good=sum(map(len, now.good.values())),
         now_harmless=sum(1 for found in now.harmless.values() if found),
+    ) + _TABLES.format(
+        rows="\n".join(rows),
+        missed="\n".join(
+            f"| {o.name} | {o.what} | {reasons.get(o.name, NOT_MECHANICAL)} |" for o in missed
+        ),
     )  # fmt: skip
+
+
+def _n_found(ones: list[Altered], outcomes: dict[str, Outcome]) -> int:
+    return Counter(outcomes[one.name] for one in ones)["found"]
 
 
 def _row(name: str, ones: list[Altered], blind: dict[str, Any], now: Measured) -> str:
@@ -263,19 +293,9 @@ def _row(name: str, ones: list[Altered], blind: dict[str, Any], now: Measured) -
     return f"| {' | '.join(cells)} |"
 
 
-_PAGE = """# Altered cards, and what the checks find on them
-
-{n_cards} cards of made-up repositories, each right as far as its author could make it, and
-{n_all} alterations, each of which makes one statement wrong: {n_wrong} of them a rule could find
-from the card and its repository, as their author judged before anything was measured. Besides,
-{n_harmless} changes that are harmless: other words, units, digits and order for the same numbers.
-All were written by someone who had not read the checks. They lie in
+_FIRST = """{n_cards} cards and {n_all} alterations: {n_wrong} of them a rule could find, as their
+author judged before anything was measured. Besides, {n_harmless} harmless changes. They lie in
 `tests/validators/altered_cards/`.
-
-Each card is asked of as `release validate FOLDER --tier static --select R` does, with the configs
-that it describes and without a manifest. An alteration counts as **found** where a finding that the
-unaltered card does not have is on an altered line, or names it; as **elsewhere** where there are
-new findings on other lines only.
 
 **Blind**, before any change to the checks: {n_blind} of {n_wrong} found, {false_good} findings on
 the cards as written and {false_harmless} of {n_harmless} harmless changes with a finding: false
@@ -284,34 +304,75 @@ alarms all of them.
 **Present**, after rules were added with these cards at hand: {n_found} of {n_wrong} found,
 {now_good} findings on the cards as written, {now_harmless} of {n_harmless} harmless changes with a
 finding. **This figure is not blind.** The rules are general, and no rule names a card, but which
-rules were written was decided by what was missed here; on cards that nobody has seen yet fewer will
-be found. The false alarms are the better figure: the same rules raise nothing new on the
-[four published cards](seed-cards.md) and on rendered ones.
+rules were written was decided by what was missed here; the second set shows what that is worth on
+cards that nobody had seen.
+"""
+_SECOND = """{n_cards} cards and {n_all} alterations, {n_wrong} of them mechanical, and {n_harmless}
+harmless changes, by another author, who had read neither the checks nor the first set. They lie in
+`tests/validators/altered_cards_second/`.
 
-## By kind
+**Blind**, with the checks as the first set had left them: {n_blind} of {n_wrong} found; on the
+cards as written {false_good} false alarms, and {n_right} findings that are right (front matter
+without `base_model_relation`, which the cards have since been given); {false_harmless} of
+{n_harmless} harmless changes with a finding. **This is the honest figure for what the checks find
+on a card that nobody has seen**: about one mistake in six, where the present figure of the first
+set would promise nine in ten. Since then the facts of one card also say that its weights are in
+bfloat16, as the card does.
 
+**Present**, after the false alarms were mended and more rules were added with these cards at hand:
+{n_found} of {n_wrong} found, {now_good} findings on the cards as written, {now_harmless} of
+{n_harmless} harmless changes with a finding. **This figure is not blind** either, and of the rules
+as they are there is no blind one; it would take a third set.
+"""
+_TEXTS = {"altered_cards": _FIRST, "altered_cards_second": _SECOND}
+
+_TABLES = """
 | kind | n | blind: found | elsewhere | missed | present: found | elsewhere | missed |
 |---|---|---|---|---|---|---|---|
 {rows}
 
-## Not found
+Not found are:
 
 | alteration | what is wrong | why it is not found |
 |---|---|---|
 {missed}
+"""
 
+_PAGE = """# Altered cards, and what the checks find on them
+
+Two sets of cards of made-up repositories, each card right as far as its author could make it, and
+of alterations, each of which makes one statement wrong; besides, changes that are harmless: other
+words, units, digits and order for the same numbers. Neither author had read the checks.
+
+Each card is asked of as `release validate FOLDER --tier static --select R` does, with the configs
+that it describes and without a manifest. An alteration counts as **found** where a finding that the
+unaltered card does not have is on an altered line, or names it; as **elsewhere** where there are
+new findings on other lines only. What is found of mistakes depends on how they were chosen; that
+nothing is raised on cards that are right is the better figure, and the same holds of the
+[four published cards](seed-cards.md) and of rendered ones.
+
+## The first set
+
+{first}
+## The second set
+
+{second}
 ## Measure again
 
 `python -m pytest tests/validators/test_altered_cards.py` holds the cards to these figures, and
 `python tests/validators/altered_card_figures.py` writes this page anew. The blind outcomes of each
-alteration are kept in `tests/validators/altered_cards/blind.json`; they are not measured again.
+alteration are kept in the `blind.json` of each set; they are not measured again. Why a mechanical
+one is not found stands in its `reasons.json`.
 """
 
 
 def main() -> None:
     """Write the page."""
-    with TemporaryDirectory() as folder:
-        PAGE.write_text(page(measured(Path(folder))), encoding="utf-8", newline="\n")
+    now = {}
+    for cards in SETS:
+        with TemporaryDirectory() as folder:
+            now[cards.name] = measured(cards, Path(folder))
+    PAGE.write_text(page(now), encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":

@@ -6,53 +6,85 @@ from pathlib import Path
 
 import pytest
 from altered_card_figures import (
-    CARDS,
     NOT_MECHANICAL,
     PAGE,
-    REASONS,
+    SETS,
     Altered,
+    CardSet,
     Found,
     Measured,
     altered,
     judged,
     measured,
     page,
+    write_repository,
 )
 
+from validators.reading.local_repository import LocalRepository
+
 # As measured; an alteration that was found once has to stay found.
-FOUND = {"gross": 13, "medium": 65, "subtle": 37}
+FOUND = {
+    "altered_cards": {"gross": 13, "medium": 65, "subtle": 37},
+    "altered_cards_second": {"gross": 4, "medium": 38, "subtle": 30},
+}
+HARMLESS = {"altered_cards": 33, "altered_cards_second": 24}
+
+each_set = pytest.mark.parametrize("cards", SETS, ids=lambda cards: cards.name)
 
 
 @pytest.fixture(scope="module")
-def now(tmp_path_factory: pytest.TempPathFactory) -> Measured:
-    return measured(tmp_path_factory.mktemp("altered"))
+def now(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Measured]:
+    return {cards.name: measured(cards, tmp_path_factory.mktemp(cards.name)) for cards in SETS}
 
 
-@pytest.mark.parametrize("card", CARDS)
-def test_a_card_that_is_right_raises_nothing(now: Measured, card: str) -> None:
-    assert now.good[card] == ()
+@pytest.mark.parametrize(
+    ("cards", "card"), [(cards, card) for cards in SETS for card in cards.cards]
+)
+def test_a_card_that_is_right_raises_nothing(
+    now: dict[str, Measured], cards: CardSet, card: str
+) -> None:
+    assert now[cards.name].good[card] == ()
 
 
-def test_the_same_in_other_words_raises_nothing(now: Measured) -> None:
-    assert len(now.harmless) == 33
-    assert {name: found for name, found in now.harmless.items() if found} == {}
+@each_set
+def test_the_same_in_other_words_raises_nothing(now: dict[str, Measured], cards: CardSet) -> None:
+    harmless = now[cards.name].harmless
+    assert len(harmless) == HARMLESS[cards.name]
+    assert {name: found for name, found in harmless.items() if found} == {}
 
 
-@pytest.mark.parametrize("difficulty", FOUND)
-def test_as_many_alterations_as_measured_are_found(now: Measured, difficulty: str) -> None:
-    ones = [o for o in altered("alterations") if o.is_mechanical and o.difficulty == difficulty]
-    assert sum(now.outcomes[one.name] == "found" for one in ones) >= FOUND[difficulty]
+@each_set
+@pytest.mark.parametrize("difficulty", ["gross", "medium", "subtle"])
+def test_as_many_alterations_as_measured_are_found(
+    now: dict[str, Measured], cards: CardSet, difficulty: str
+) -> None:
+    ones = [
+        one for one in altered(cards, "alterations")
+        if one.is_mechanical and one.difficulty == difficulty
+    ]  # fmt: skip
+    outcomes = now[cards.name].outcomes
+    n_found = sum(outcomes[one.name] == "found" for one in ones)
+    assert n_found >= FOUND[cards.name][difficulty]
 
 
-def test_every_mechanical_one_that_is_missed_has_its_reason(now: Measured) -> None:
+@each_set
+def test_every_mechanical_one_that_is_missed_has_its_reason(
+    now: dict[str, Measured], cards: CardSet
+) -> None:
     missed = {
-        one.name for one in altered("alterations")
-        if one.is_mechanical and now.outcomes[one.name] != "found"
+        one.name for one in altered(cards, "alterations")
+        if one.is_mechanical and now[cards.name].outcomes[one.name] != "found"
     }  # fmt: skip
-    assert missed == set(REASONS)
+    assert missed == set(cards.reasons)
 
 
-def test_the_page_has_these_figures(now: Measured) -> None:
+@each_set
+def test_each_alteration_has_a_blind_outcome(cards: CardSet) -> None:
+    names = {one.name for one in altered(cards, "alterations")}
+    assert set(cards.read("blind.json")["outcomes"]) == names
+
+
+def test_the_page_has_these_figures(now: dict[str, Measured]) -> None:
     written = PAGE.read_text(encoding="utf-8")
     assert written == page(now), "run `python tests/validators/altered_card_figures.py`"
     assert NOT_MECHANICAL in written
@@ -66,11 +98,7 @@ def test_a_finding_on_another_line_is_not_counted_as_found() -> None:
 
 
 def test_repositories_hold_what_the_cards_say(tmp_path: Path) -> None:
-    from altered_card_figures import write_repository
-
-    from validators.reading.local_repository import LocalRepository
-
-    write_repository("gpt2_l8_jumprelu", tmp_path)
+    write_repository(SETS[0], "gpt2_l8_jumprelu", tmp_path)
     repository = LocalRepository(tmp_path)
     cfg = repository.read_json("l8_jumprelu_32x/cfg.json")
     assert (cfg["d_in"], cfg["d_sae"]) == (768, 24_576)

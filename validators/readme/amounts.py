@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 
 from validators.readme.quantities import APPROXIMATE
 
@@ -77,6 +78,7 @@ def amounts(text: str) -> Iterator[Amount]:
         yield _amount(found)
 
 
+@lru_cache(maxsize=4096)
 def amount_of(cell: str) -> Amount | None:
     """A cell that is an amount and nothing else."""
     found = _AMOUNT.fullmatch(cell.strip().strip("*`"))

@@ -8,15 +8,19 @@ from collections.abc import Callable, Iterator
 from validators.readme.amounts import COUNT, count_of
 from validators.readme.card_tables import tables
 from validators.readme.card_text import CardText, Passage, Statement
+from validators.readme.config_kinds import lint_config_kinds
+from validators.readme.config_shares import lint_config_shares
+from validators.readme.config_widths import lint_config_widths
 from validators.readme.findings import Finding, SaeFacts, Surroundings
 
 _N = r"`?(\d{1,3}(?:,\d{3})+|\d{1,9})(?![\w]|[.,]\d)"
-_IS = r"`?(?: ?[=:|]| is| of|) ?"
+_IS = r"`?(?: {0,12}[=:|]| is| of|) ?"
 _D_IN = re.compile(rf"(?<![\w.])d_in{_IS}{_N}")
 _D_MODEL = re.compile(rf"(?<![\w.])d_model{_IS}{_N}")
 _D_SAE = re.compile(rf"(?<![\w.])d_sae{_IS}{_N}")
 _K = re.compile(
-    r"\bTopK[ ,]{1,2}\(?k ?= ?(\d{1,6})\b|\bk is (\d{1,6})(?= (?:everywhere|for all|throughout))"
+    r"\bTopK[ ,]{1,2}\(?k ?= ?(\d{1,6})\b"
+    r"|\bk(?: is| ?=) (\d{1,6})(?= (?:everywhere|for all|for every|throughout))"
 )
 _TIMES = re.compile(
     rf"\b({COUNT})(?: latents)? "
@@ -47,6 +51,9 @@ def lint_config_claims(card: CardText, known: Surroundings) -> Iterator[Finding]
     for table in tables(card):
         for row in table.rows:
             yield from _row(row, known)
+    yield from lint_config_widths(card, known)
+    yield from lint_config_kinds(card, known)
+    yield from lint_config_shares(card, known)
 
 
 def _values(known: Surroundings, of: Callable[[SaeFacts], int | None]) -> set[int]:

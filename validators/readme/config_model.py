@@ -41,12 +41,30 @@ def lint_base_model(card: CardText, known: Surroundings) -> Iterator[Finding]:
 
 
 def differ(first: str, second: str) -> bool:
-    """Whether two names cannot mean one model: sizes differ, or only one is tuned."""
+    """Whether two names cannot mean one model: size or generation differs, or one is tuned."""
     sizes = _size(first), _size(second)
     if all(sizes) and sizes[0] != sizes[1]:
         return True
+    if _are_generations(first, second):
+        return True
     tuned = [_TUNED.search(name.rpartition("/")[2].lower()) for name in (first, second)]
     return (tuned[0] is None) != (tuned[1] is None)
+
+
+def _generation(name: str) -> tuple[str, str] | None:
+    """`smollm`, `2` for SmolLM2-135M; the sizes have to be there, or it may be any short name."""
+    found = re.match(r"([a-z]{3,20})(\d?(?:\.\d)?)-", name.rpartition("/")[2].lower())
+    return (found[1], found[2]) if found and _size(name) else None
+
+
+def _are_generations(first: str, second: str) -> bool:
+    """SmolLM-135M and SmolLM2-135M; not Llama-3.2-1B and Llama3.2-1B."""
+    of_first, of_second = _generation(first), _generation(second)
+    if of_first is None or of_second is None or of_first[0] != of_second[0]:
+        return False
+    numbers = {of_first[1], of_second[1]}
+    elsewhere = {*re.split(r"[-_/]", first.lower()), *re.split(r"[-_/]", second.lower())}
+    return len(numbers) == 2 and not numbers & elsewhere
 
 
 def line_of_key(card: CardText, key: str) -> int:

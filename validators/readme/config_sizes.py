@@ -27,6 +27,20 @@ _PARAMETERS = re.compile(
     rf"({PLAIN}) (float32|fp32|float16|fp16|bfloat16|bf16) parameters"
     rf"(?:,| take| at| are)? ({PLAIN})"
 )
+_COUNT_SIZE = re.compile(rf"\b({COUNT}) (?:files|SAEs),? ({PLAIN})(?! (?:each|apiece|per|a )\b)")
+_WHOLE = re.compile(
+    rf"\b(?:whole|entire) repo(?:sitory)? (?:is|takes|weighs) (?:about |roughly |around )?({PLAIN})"
+)
+_T = r"(float32|fp32|float16|fp16|bfloat16|bf16)"
+_IN_TYPES = re.compile(
+    rf"({PLAIN}) parameters(?:,|:| \(| or| take| takes) ?({PLAIN}) in {_T}"
+    rf"(?:(?:,| and|, and| or) ({PLAIN}) in {_T})?\b"
+)
+# Files that may be as large as the weights, or larger.
+_HEAVY = (
+    ".pt", ".pth", ".bin", ".npz", ".npy", ".parquet", ".ckpt", ".zip", ".gz", ".jsonl", ".arrow",
+    ".h5", ".pkl", ".gguf", ".tar", ".mp4",
+)  # fmt: skip
 _BYTES = {"float32": 4, "fp32": 4, "float16": 2, "fp16": 2, "bfloat16": 2, "bf16": 2}
 # Headers of files, and what is left out of a sum, are no contradiction.
 _LEAST, _MOST = 0.98, 1.02
@@ -43,8 +57,15 @@ def lint_config_sizes(card: CardText, known: Surroundings) -> Iterator[Finding]:
             taken = int(n.value) * _BYTES[found[2]]
             if size.unit == "bytes" and not _fits(size, taken):
                 yield _finding(passage, found, size, taken, f"{found[1]} parameters in {found[2]}")
+        yield from _in_types(passage, text, len(known.saes))
         if total is None:
             continue
+        for found in _COUNT_SIZE.finditer(text):
+            if count_of(found[1]) == len(known.saes):
+                yield from _asked(passage, found, found[2], {total, *sizes}, "all SAEs", 2)
+        if not any(path.endswith(_HEAVY) for path in known.files):
+            for found in _WHOLE.finditer(text):
+                yield from _whole(passage, found, total)
         for found in _ALL.finditer(text):
             if count_of(found[1]) == len(known.saes):
                 yield from _asked(passage, found, found[2], {total}, "all SAEs", 2)
@@ -57,6 +78,25 @@ def lint_config_sizes(card: CardText, known: Surroundings) -> Iterator[Finding]:
             for found in _FILE.finditer(text):
                 yield from _asked(passage, found, found[1], {total}, "the SAE")
         yield from _row(passage, known, total)
+
+
+def _in_types(passage: Passage, text: str, n_saes: int) -> Iterator[Finding]:
+    """`N parameters: A MB in float32 and B MB in bfloat16`."""
+    for found in _IN_TYPES.finditer(text):
+        n = next(amounts(found[1]))
+        for group in (2, 4) if found[4] else (2,):
+            size, taken = next(amounts(found[group])), int(n.value) * _BYTES[found[group + 1]]
+            both = (taken, taken * max(n_saes, 1))
+            if size.unit == "bytes" and not any(_fits(size, each) for each in both):
+                who = f"{n.text} parameters in {found[group + 1]}"
+                yield _finding(passage, found, size, taken, who, group)
+
+
+def _whole(passage: Passage, found: re.Match[str], total: int) -> Iterator[Finding]:
+    """What else there is, is small; a fifth more is left to it."""
+    size = next(amounts(found[1]))
+    if size.unit == "bytes" and not (total * _LEAST <= size.high and size.low <= 1.2 * total):
+        yield _finding(passage, found, size, total, "all SAEs")
 
 
 def _row(passage: Passage, known: Surroundings, total: int) -> Iterator[Finding]:

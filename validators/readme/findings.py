@@ -37,6 +37,7 @@ class SaeFacts:
         layer: of the hook's name, from 0.
         model_name: `metadata.model_name`.
         n_bytes: what its weights take, by their shapes and type.
+        n_parameters: entries of its tensors, by their shapes.
     """
 
     sae_id: str
@@ -49,6 +50,7 @@ class SaeFacts:
     layer: int | None = None
     model_name: str | None = None
     n_bytes: int | None = None
+    n_parameters: int | None = None
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from validators.readme.card_text import CardText, Passage
 from validators.readme.findings import Finding, Surroundings
+from validators.readme.hook_kinds import lint_hook_kinds
 from validators.readme.hook_mentions import Mention, mentions
 
 _LAYER = re.compile(r"\.(\d{1,4})(?:\.|$)")
@@ -27,6 +28,7 @@ def lint_hook_layers(card: CardText, known: Surroundings) -> Iterator[Finding]:
     named = mentions(card)
     yield from _paths(named, known)
     yield from _pairs(card)
+    yield from lint_hook_kinds(card, known, named)
     if any(mention.notation == "TransformerLens" for mention in named):
         for statement in card.sentences:
             for found in _N_BLOCKS.finditer(statement.text):

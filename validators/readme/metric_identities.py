@@ -25,10 +25,20 @@ _CE = re.compile(r"(?:CE|cross-entropy)\b", re.IGNORECASE)
 _CLEAN = re.compile(r"\b(?:clean|original|without SAE|base(?:line)?)\b", re.IGNORECASE)
 _SPLICED = re.compile(r"\b(?:splic\w*|with SAE|SAE in|reconstruct\w*)\b", re.IGNORECASE)
 _ABLATED = re.compile(r"\b(?:zero|ablat\w*)\b", re.IGNORECASE)
-_SMALLEST = re.compile(r"\b(?:smallest|minimum|least|min)\b(?: is|:| =|) (\d[\d.]*\d|\d)", re.I)
-_MEDIAN = re.compile(r"\bmedians?\b(?: is|:| =|) (\d[\d.]*\d|\d)", re.IGNORECASE)
-_LARGEST = re.compile(r"\b(?:largest|maximum|max)\b(?: is|:| =|) (\d[\d.]*\d|\d)", re.IGNORECASE)
-_BETWEEN = re.compile(r"\bbetween\s(\d[\d.]*\d|\d)\sand\s(\d[\d.]*\d|\d)")
+_SMALLEST = re.compile(
+    r"\b(?:smallest|minimum|least|min)\b(?: is|:| =|) (\d{1,9}(?:\.\d{1,9})?)", re.I
+)
+_MEDIAN = re.compile(r"\bmedians?\b(?: is|:| =|) (\d{1,9}(?:\.\d{1,9})?)", re.IGNORECASE)
+_LARGEST = re.compile(
+    r"\b(?:largest|maximum|max)\b(?: is|:| =|) (\d{1,9}(?:\.\d{1,9})?)", re.IGNORECASE
+)
+_V = r"(\d{1,9}(?:\.\d{1,9})?)"
+_MEAN_WITHIN = re.compile(
+    rf"\bmean(?: is|:| =| of|) {_V}(?![\w%])(?:[^.;]|\.\S){{0,60}}?"
+    rf"\b(?:minimum|smallest|min)(?: is|:| =|) {_V}(?:,| and) (?:the )?"
+    rf"(?:maximum|largest|max)(?: is|:| =|) {_V}"
+)
+_BETWEEN = re.compile(r"\bbetween\s(\d{1,9}(?:\.\d{1,9})?)\sand\s(\d{1,9}(?:\.\d{1,9})?)")
 _ALL_ZERO = re.compile(
     r"\bthresholds?\b[^.;:]{0,60}?(?<!above )(?<!not )(?<!over )\b(?:is|are|be)? ?"
     r"(?<!above )(?<!than )(?<!from )(?<!over )(?<!at )zero(?= everywhere\b|,|:|;|\.| as )",
@@ -125,6 +135,12 @@ def _ordered(line: int, text: str) -> Iterator[Finding]:
                           "warn", first[0])  # fmt: skip
             break
     plain = text.replace("\n", " ")
+    for found in _MEAN_WITHIN.finditer(plain):
+        mean, least, most = (Decimal(found[n].rstrip(".")) for n in (1, 2, 3))
+        if not least <= mean <= most:
+            where, last = (line + text.count("\n", 0, found.start(n)) for n in (1, 2))
+            what = f"a mean of {mean} (line {where}) does not lie within {least} and {most}"
+            yield Finding(last, what, "warn", found[0])
     zero = _ALL_ZERO.search(plain)
     positive = next(
         (m for p in (_SMALLEST, _MEDIAN, _BETWEEN) for m in p.finditer(plain)

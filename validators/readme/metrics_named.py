@@ -15,12 +15,20 @@ _PERCENT = re.compile(r"\d ?%|\b0\.\d{2,}")
 # 0.05 and 0.01 are levels; anything else is a result.
 _P_VALUE = re.compile(r"\bp ?[<>=] ?0?\.(?!0[51]\b)\d{1,6}")
 _HAS_N = re.compile(r"\bn ?= ?[\d(]|\bn=|\b\d[\d,]* (?:samples|completions|prompts|vectors|runs)\b")
+# So many of so many, or so many things: what a section says of its samples.
+_SAMPLES = re.compile(
+    r"(?<![\w.,])\d[\d,]{0,11} (?:of|out of) (?:the )?\d"
+    r"|(?<![\w.,])\d[\d,]{0,11} (?:[a-z-]{2,20} ){0,2}(?:samples|statements|answers|questions"
+    r"|examples|items|sentences|texts|pairs|documents|reviews|prompts|completions)\b"
+)
 _RATE = re.compile(r"\w*rate$|accuracy$", re.IGNORECASE)
 _SETTING = re.compile(r"learning|sampl|drop|decay", re.IGNORECASE)
 _N_COLUMN = re.compile(
     r"n$|n_\w+|num\w*|count\w*|\w*(?:samples|vectors|completions)$", re.IGNORECASE
 )
 _NUMBER = re.compile(r"[-+\u2212]?\d{1,6}(?:\.\d{1,8})?%?$")
+# Blocks of one section, where a page has no headings.
+_SECTION = 12
 # Rows of one table, as far as a page without markup shows them.
 _REACH = 6
 
@@ -29,11 +37,22 @@ def lint_metrics(card: CardText) -> Iterator[Finding]:
     """Accuracy beside balanced accuracy; p-values and rates without n."""
     yield from _mixed(card)
     for passage in card.prose:
-        for found in _P_VALUE.finditer(passage.text):
-            if not _HAS_N.search(passage.text):
-                line = passage.line + passage.text.count("\n", 0, found.start())
-                yield Finding(line, f"{found[0]} without the n it rests on", "note", found[0])
+        values = [*_P_VALUE.finditer(passage.text)]
+        if not values or _HAS_N.search(passage.text) or _SAMPLES.search(_section(card, passage)):
+            continue
+        for found in values:
+            line = passage.line + passage.text.count("\n", 0, found.start())
+            yield Finding(line, f"{found[0]} without the n it rests on", "note", found[0])
     yield from _rates(card)
+
+
+def _section(card: CardText, passage: Passage) -> str:
+    """What stands above in the same section, tables aside, and the block itself."""
+    at = card.passages.index(passage)
+    start = at
+    while start > max(0, at - _SECTION) and card.passages[start].kind != "heading":
+        start -= 1
+    return "\n".join(p.text for p in card.passages[start : at + 1] if p.kind != "row")
 
 
 def _mixed(card: CardText) -> Iterator[Finding]:
@@ -91,5 +110,5 @@ def _column(
     # The block before, past the header's own row, and the one behind.
     first = at - 2 if passage.kind == "row" else at - 1
     near = "\n".join(each.text for each in card.passages[max(0, first) : at + 2])
-    if not _HAS_N.search(near):
+    if not _HAS_N.search(near) and not _SAMPLES.search(_section(card, passage)):
         yield Finding(line, f"the column {rates[0]!r:.60} has no n beside it", "note", rates[0])

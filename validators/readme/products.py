@@ -6,12 +6,19 @@ import math
 import re
 from collections.abc import Iterator
 
+from validators.readme.amounts import COUNT, count_of
 from validators.readme.card_text import CardText, Statement
 from validators.readme.findings import Finding, Surroundings
 from validators.readme.quantities import TIMES
 
 _COUNT = r"(?<![\w.,/-])(\d{1,3}(?:,\d{3})+|\d{1,12})(?![\d]|[.,]\d)"
 _UNIT = r"(?:[ \t]+[A-Za-z][\w-]{0,30}){0,2}"
+_COUNTED = rf"{COUNT} (?:[a-z-]{{2,20}} ?){{1,3}}"
+# `6 SAEs, 2 layers x 3 coefficients`: the axes right behind the number.
+_AXES = re.compile(
+    rf"(?<![\w.,/-])({COUNT}) (?:[A-Za-z-]{{2,20}} )?(?:SAEs|[Ss]parse [Aa]uto-?encoders)"
+    rf" ?[,:(\u2014\u2013-]{{1,2}} ?((?:{_COUNTED}[x*\u00d7] ?){{1,3}}{_COUNTED})"
+)
 _EQUATION = re.compile(
     rf"(?<![\w.,/*\u00d7-])((?:\d[\d,]{{0,12}}{_UNIT}\s?{TIMES}\s?){{1,5}}\d[\d,]{{0,12}}{_UNIT})"
     rf"\s?=\s?(\d[\d,]{{0,15}})(?![\d]|\.\d|\s?{TIMES}\s?\d)"
@@ -46,6 +53,7 @@ def lint_products(card: CardText, known: Surroundings) -> Iterator[Finding]:
     """Everything that is counted on the card against what the counts multiply to."""
     yield from _equations(card)
     yield from _grid(card)
+    yield from _axes(card)
     yield from _lists(card)
     yield from _leads(card, known)
     yield from _sizes(card)
@@ -92,6 +100,25 @@ def _grid(card: CardText) -> Iterator[Finding]:
         "fail" if is_certain else "warn",
         found[0],
     )
+
+
+def _axes(card: CardText) -> Iterator[Finding]:
+    for sentence in card.sentences:
+        for found in _AXES.finditer(sentence.text.replace("\n", " ")):
+            parts = re.split(r"(?<=[a-z ])[x*\u00d7] ?(?=\S)", found[2])
+            counts = [count_of(n[0]) for part in parts if (n := re.match(COUNT, part.strip()))]
+            product = math.prod(counts)
+            rest = found.string[found.end() :][:30]
+            is_whole = not re.search(
+                r"\b(?:less|minus|except|without|but|plus|and|of which|only)\b|\+", rest
+            )
+            is_whole = is_whole and not re.search(r"\b(?:per|each|every)\b", found[2])
+            if len(counts) == len(parts) > 1 and product != count_of(found[1]) and is_whole:
+                what = f"{' x '.join(map(str, counts))} are {product}, not {found[1]} SAEs"
+                line = sentence.line_of(found.start(2))
+                first = sentence.line_of(found.start())
+                beside = f" (line {first})" if first != line else ""
+                yield Finding(line, what + beside, "warn", found[0])
 
 
 def _lists(card: CardText) -> Iterator[Finding]:

@@ -12,17 +12,23 @@ from validators.readme.card_tables import Table, tables
 from validators.readme.card_text import CardText, Passage
 from validators.readme.findings import Finding
 from validators.readme.quantities import shown
+from validators.readme.samples_said import lint_samples_said
 
 _N = r"(\d{1,3}(?:,\d{3})+|\d{1,9})"
 _P = r"([~\u2248]?\d{1,3}(?:\.\d{1,4})?) ?%"
-_PRODUCT = re.compile(rf"(?<![\w.,/])({_N}) \(({_N}(?: ?[x\u00d7*] ?{_N}){{1,3}})\)")
+_FACTORS = rf"({_N}(?: ?[x\u00d7*] ?{_N}){{1,3}})"
+_PRODUCT = re.compile(
+    rf"(?<![\w.,/])({_N})(?:(?: latents| features)? \({_FACTORS}\)"
+    rf"|,? i\.e\.,? {_FACTORS}(?![\w]|[.,]\d| ?[x\u00d7*+] ?\d))"
+)
 _ORDINAL = re.compile(rf"\b(\d{{1,3}})(?:st|nd|rd|th) of (\d{{1,3}}) \({_P}")
 _OF_N = re.compile(rf"\b[Oo]f (?:the |all )?({COUNT}) [A-Za-z][\w-]{{0,20}},? ({COUNT}) \({_P}\)")
 _OF_THEM = re.compile(rf"({PLAIN}) of (?:them|these|those) \({_P}\)")
 _THE_OTHER = re.compile(rf"\b(?:[Tt]he other|the remaining|the rest,) {_N}\b(?! (?:of|%))")
 _LEAVES = re.compile(rf"\b(?:leaves|leaving)\s{_N}\b")
 _TWO_PARTS = re.compile(
-    rf"(?<![\w.,/-]){_N} (\w{{3,20}})s?[,:] {_N} (\w{{3,20}}) and {_N} (\w{{3,20}})\b"
+    rf"(?<![\w.,/-]){_N} (\w{{3,20}}(?: [a-z]{{3,20}}){{0,2}})[,:] "
+    rf"{_N} (\w{{3,20}}) and {_N} (\w{{3,20}})\b"
 )
 _PART_OF = re.compile(rf"(?<![\w.,/-]){_N} of {_N}\b")
 _FROM_TO = re.compile(
@@ -41,7 +47,8 @@ _WHICH_IS = re.compile(
     r"([a-z][a-z ]{3,40}?)(?=[.,;:]|$)"
 )
 _AT_LAYER = re.compile(
-    r"\b(?:at|of|for|in) (?:L|layer |block )(\d{1,3}) \(([+\u2212-]?\d{1,3}\.\d{1,6}%?)\)"
+    r"\b(?:(?:at|of|for|in) (?:L|layer |block )(\d{1,3}) \(([+\u2212-]?\d{1,3}\.\d{1,6}%?)\)"
+    r"|layer (\d{1,3})(?:,| at|:) (\d{1,3}\.\d{1,4}%))"
 )
 _EACH_AXIS = re.compile(rf"\b({COUNT}) (?:SAEs )?(?:belong )?(?:to|for|at|per) each (\w{{4,20}})\b")
 _GRID = re.compile(r"\b\d{1,4} [a-z]{3,20}s(?:,? ?[x\u00d7*] ?\d{1,4} [a-z]{3,20}s){1,4}")
@@ -67,6 +74,7 @@ def lint_prose_sums(card: CardText) -> Iterator[Finding]:
         yield from _shares(passage, text, before, above, read)
     yield from _differences(card)
     yield from _at_layers(card, read)
+    yield from lint_samples_said(card)
 
 
 def _line(passage: Passage, offset: int) -> int:
@@ -79,12 +87,13 @@ def _int(text: str) -> int:
 
 def _in_passage(passage: Passage, text: str) -> Iterator[Finding]:
     for found in _PRODUCT.finditer(text):
-        factors = [_int(part) for part in re.findall(_N, found[3])]
+        said = next(group for group in (found[3], found[6]) if group)
+        factors = [_int(part) for part in re.findall(_N, said)]
         product = 1
         for factor in factors:
             product *= factor
         if product != _int(found[1]) and _int(found[1]) not in factors:
-            what = f"{found[3]} is {product}, and {found[1]} stands before it"
+            what = f"{said} is {product}, and {found[1]} stands before it"
             yield Finding(_line(passage, found.start()), what, "fail", found[0])
     for pattern in (_ORDINAL, _OF_N):
         for found in pattern.finditer(text):
@@ -228,11 +237,12 @@ def _at_layers(card: CardText, read: tuple[Table, ...]) -> Iterator[Finding]:
         if passage.kind == "row":
             continue
         for found in _AT_LAYER.finditer(passage.text.replace("\n", " ")):
-            places = where.get(_sign(found[2]), set())
+            at, said = (found[1], found[2]) if found[1] else (found[3], found[4])
+            places = where.get(_sign(said), set())
             if len(places) == 1:
                 ((layer, line),) = places
-                if layer != int(found[1]):
-                    what = f"{found[0]!r}, and {found[2]} is of layer {layer} on line {line}"
+                if layer != int(at):
+                    what = f"{found[0]!r}, and {said} is of layer {layer} on line {line}"
                     yield Finding(_line(passage, found.start()), what, "warn", found[0])
 
 

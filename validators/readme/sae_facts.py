@@ -47,6 +47,7 @@ def _facts(sae_id: str, cfg: dict[str, Any], metadata: dict[str, Any]) -> SaeFac
         layer=int(layer[1]) if layer else None,
         model_name=_text(metadata.get("model_name", cfg.get("model_name"))),
         n_bytes=_n_bytes(cfg),
+        n_parameters=_n_parameters(cfg),
     )
 
 
@@ -61,9 +62,14 @@ def _count(value: object) -> int | None:
 
 def _n_bytes(cfg: dict[str, Any]) -> int | None:
     width = _BYTES.get(str(cfg.get("dtype", "")).removeprefix("torch."))
-    if cfg.get("architecture") not in TENSOR_SHAPES or width is None:
+    n = _n_parameters(cfg)
+    return None if width is None or n is None else width * n
+
+
+def _n_parameters(cfg: dict[str, Any]) -> int | None:
+    if cfg.get("architecture") not in TENSOR_SHAPES:
         return None
     try:
-        return width * sum(math.prod(shape) for shape in expected_shapes(cfg).values())
+        return sum(math.prod(shape) for shape in expected_shapes(cfg).values())
     except UnknownSize:
         return None

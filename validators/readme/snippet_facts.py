@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from validators.readme.card_code import CardCode
 from validators.readme.findings import SaeFacts
+from validators.readme.snippet_names import name_faults
 from validators.readme.snippets import PythonBlock
 
 _NO_MODULE = {
@@ -44,6 +45,7 @@ def snippet_faults(code: CardCode, saes: tuple[SaeFacts, ...]) -> Iterator[tuple
         yield from _products(block)
         yield from _hooked(block, saes)
         yield from _unread(block, bound)
+    yield from name_faults(blocks, bound, saes)
 
 
 def _loads(

@@ -16,11 +16,13 @@ from validators.readme.card_tables import Table, tables
 from validators.readme.card_text import CardText
 from validators.readme.findings import Finding
 from validators.readme.quantities import shown
+from validators.readme.table_losses import from_constant, lint_recovered
 
 _DIFFERENCE = re.compile(
     r"\b(?:diff(?:erence)?|gain|delta|change|improvement|drop|loss of)\b|\u0394", re.IGNORECASE
 )
 _FROM = re.compile(r"\b(?:from|to|vs\.?|against|over) ([\w.-]{2,30})$")
+_POINTS = re.compile(r" ?(?:pp|p\.p\.|points)(?=[`* ]*$)")
 _SIGNED = re.compile(r"[-+\u2212]")
 _OF = re.compile(r"(\d[\d,]{0,11}) of (\d[\d,]{0,11})")
 _WIDTH = re.compile(r"\b(?:(float|fp|bf|bfloat)(32|16|64)|int(8))\b", re.IGNORECASE)
@@ -41,6 +43,7 @@ def lint_table_differences(card: CardText) -> Iterator[Finding]:
             is_signed = cells and all(_SIGNED.match(cell.text) or not cell.value for cell in cells)
             if is_signed or _DIFFERENCE.search(name):
                 yield from _differences(table, columns, at)
+        yield from lint_recovered(table, columns)
 
 
 def lint_table_products(card: CardText) -> Iterator[Finding]:
@@ -60,7 +63,10 @@ def _read(card: CardText) -> Iterator[Table]:
 
 
 def _numbers(table: Table) -> list[Cells]:
-    return [[amount_of(cell) for cell in table.column(at)] for at in range(len(table.header))]
+    return [
+        [amount_of(_POINTS.sub("", cell)) for cell in table.column(at)]
+        for at in range(len(table.header))
+    ]
 
 
 def _outliers(holds: Sequence[bool | None]) -> list[int]:
@@ -98,6 +104,7 @@ def _differences(table: Table, columns: list[Cells], at: int) -> Iterator[Findin
             yield Finding(table.rows[row].line, best[1](row), "warn", table.column(at)[row])
         return
     yield from _from_one_row(table, columns, at)
+    yield from from_constant(table, columns, at)
 
 
 def _from_one_row(table: Table, columns: list[Cells], at: int) -> Iterator[Finding]:

@@ -23,7 +23,8 @@ _STEPS = re.compile(
 _NO_STEPS = re.compile(r"warm|decay|anneal|epoch|last|first|every", re.IGNORECASE)
 _BATCH = re.compile(
     rf"({_A}) tokens (?:per|a|each) (?:step|batch)\b"
-    rf"|\bbatch(?:es)?(?: size)?(?: ?[:|=]| \||(?: of| have| has)) ({_A}) tokens\b"
+    rf"|\bbatch(?:es)?(?: size)?(?: ?[:|=]| \||(?: of| have| has)|) ({_A}) tokens\b"
+    rf"|\bbatches of ({_A})(?=[,.;:)] ?(?!each|with|\d)| activations\b)"
 )
 _TOKENS = re.compile(
     rf"({_A}) tokens\b(?! (?:each\b(?<!,)|per (?:step|batch|second|context)|a (?:step|batch)"
@@ -40,8 +41,16 @@ _FOR_ALL = re.compile(
     rf"({_A})(?: tokens)? (?:per|for each|for an|for one) SAE,? (?:and )?(?:about )?({_A})"
     rf"(?: tokens)? (?:for|over|across) (?:the|all)(?: the)? ({COUNT})\b"
 )
+_RATE = re.compile(rf"({_A}) tokens (?:per|a|each) second\b|({_A}) tokens/s\b")
+_HOURS = re.compile(rf"\btook (?:about |roughly )?({_A}) hours\b")
+# Several runs or machines, whose hours and tokens may be counted together.
+_SEVERAL = re.compile(
+    r"\b(?:each|every|per SAE|all|both|GPUs|[2-9]\d? ?[x\u00d7]|runs|parallel|seeds|SAEs|layers)\b"
+)
 _FEWEST = 100_000
 _MOST = 200
+# A rate is taken while it runs; starting and stopping, and several machines, are besides.
+_SLOW, _FAST = Decimal("0.5"), Decimal(2)
 
 
 @dataclass
@@ -65,6 +74,7 @@ def lint_token_budgets(card: CardText) -> Iterator[Finding]:
         lengths |= {length.value for _, length in said.lengths}
         for passage in section:
             yield from _sentences(passage, said)
+            yield from _hours(passage, said)
 
 
 def _sections(card: CardText) -> Iterator[list[Passage]]:
@@ -113,6 +123,10 @@ def _products(said: _Said) -> Iterator[Finding]:
     low, high = n.low * batch.low, n.high * batch.high
     if n.value < 100 or batch.value < 2 or any(total.may_be(low, high) for _, total in tokens):
         return
+    # A batch may be one of sequences.
+    each = [(length.low, length.high) for _, length in said.lengths]
+    if any(t.may_be(low * a, high * b) for _, t in tokens for a, b in each):
+        return
     at, total = tokens[0]
     what = (
         f"{n.text.strip()} steps (line {line}) of {batch.text.strip()} tokens (line {other}) are "
@@ -140,6 +154,25 @@ def _sentences(passage: Passage, said: _Said) -> Iterator[Finding]:
         if each.unit == whole.unit and not whole.may_be(times * each.low, times * each.high):
             what = f"{times} times {each.text} are {shown(times * each.value)}, not {whole.text}"
             yield Finding(_line(passage, found.start()), what, "fail", found[0])
+
+
+def _hours(passage: Passage, said: _Said) -> Iterator[Finding]:
+    """`took 14.5 hours, about 19k tokens per second`: the tokens of the section, at that rate."""
+    text = passage.text.replace("\n", " ")
+    rates, hours = [*_RATE.finditer(text)], [*_HOURS.finditer(text)]
+    totals = [t for _, t in said.tokens if t.value >= _FEWEST]
+    if len(rates) != 1 or len(hours) != 1 or not totals or _SEVERAL.search(text):
+        return
+    rate = next(amounts(rates[0][1] or rates[0][2]))
+    taken = next(amounts(hours[0][1]))
+    low, high = rate.low * taken.low * 3600, rate.high * taken.high * 3600
+    if taken.unit or any(t.low * _SLOW <= high and low <= t.high * _FAST for t in totals):
+        return
+    what = (
+        f"{rate.text.strip()} tokens per second for {taken.text.strip()} hours are "
+        f"{shown(rate.value * taken.value * 3600)} tokens, and not {totals[0].text.strip()}"
+    )
+    yield Finding(_line(passage, hours[0].start()), what, "warn", hours[0][0])
 
 
 def _contexts(passage: Passage, text: str, length: Decimal, said: _Said) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from decimal import Decimal
 
-from validators.readme.card_text import CardText
+from validators.readme.card_text import CardText, Statement
 from validators.readme.findings import Finding
 from validators.readme.quantities import Printed, printed
 
@@ -38,6 +38,16 @@ _SCENARIOS = re.compile(
 _AT_LEAST = re.compile(
     r"\b[A-Za-z][\w-]{1,40} (?:v?\d{1,3}(?:\.\d{1,4}){1,2}\+(?![\w.])|(?:>=|\u2265) ?\d)"
 )
+_P_VALUE = re.compile(r"\bp ?(?:=|>|\u2248|~) ?(0?\.\d{1,6}|1\.0{1,3})(?!\d)")
+_SO = re.compile(r"\b(?:so|hence|thus|therefore|which (?:is|makes))\b", re.IGNORECASE)
+_SIGNIFICANT = re.compile(r"\b(?:statistically )?significant(?:ly)?\b", re.IGNORECASE)
+# What turns the sentence around, or speaks of something else than the p-value before it.
+_TURNED = re.compile(
+    r"\b(?:not?|nor|never|neither|none|cannot|hardly|without|fails?|lacks?|little|less|below|if"
+    r"|whether|would|only|other|but|while|whereas|unless|before|until|far)\b|n't|\bp ?[<=>]",
+    re.IGNORECASE,
+)
+_LEAST_P = Decimal("0.1")
 _EXACT = re.compile(r"^\s*exact\b", re.IGNORECASE)
 
 
@@ -53,8 +63,23 @@ def lint_verdicts(card: CardText) -> Iterator[Finding]:
         if first and not _EVIDENCE.search(sentence.text):
             what = f"{first[0]!r} without anything that shows it"
             yield Finding(sentence.line_of(first.start()), what, "note", first[0])
+        yield from _significance(sentence)
     yield from _prompts(card)
     yield from _exact(card)
+
+
+def _significance(sentence: Statement) -> Iterator[Finding]:
+    """`p = 0.36, so the effect is significant`."""
+    text = sentence.text.replace("\n", " ")
+    for found in _P_VALUE.finditer(text):
+        said = _SIGNIFICANT.search(text, found.end())
+        between = text[found.end() : said.start()] if said else ""
+        if Decimal(found[1]) < _LEAST_P or not _SO.search(between) or _TURNED.search(between):
+            continue
+        assert said is not None
+        line, first = (sentence.line_of(each.start()) for each in (said, found))
+        beside = f" (line {first})" if first != line else ""
+        yield Finding(line, f"{said[0]!r} after {found[0]!r}{beside}", "warn", said[0])
 
 
 def _size(number: str, unit: str) -> Decimal:

@@ -30,11 +30,31 @@ _SINCE = re.compile(
 )
 
 
+# The first release of transformers with each class, by its release notes.
+_CLASSES = {
+    "llama": (4, 28), "mistral": (4, 34), "qwen2": (4, 37), "gemma": (4, 38), "gemma2": (4, 42),
+    "gemma3": (4, 50), "qwen3": (4, 51),
+}  # fmt: skip
+_TRANSFORMERS = re.compile(
+    rf"\btransformers`?\s?{_AT_LEAST},?\s?\(?"
+    r"(?:(?:the )?first (?:release|version) (?:with|that has)|needed for|required for|for) "
+    r"(Llama|Mistral|Qwen[- ]?[23]|Gemma[- ]?[23]?)(?![\w.-])",
+    re.IGNORECASE,
+)
+
+
 def lint_version_floors(card: CardText) -> Iterator[Finding]:
     """Each floor that is below the first version with what it is said to suffice for."""
     for statement in card.statements:
         for found in _NAMED_FIRST.finditer(statement.text):
             yield from _floor(statement.line, found[0], found[1], found[2])
+        for found in _TRANSFORMERS.finditer(statement.text):
+            first = _CLASSES.get(re.sub(r"[- ]", "", found[2].lower()))
+            parts = tuple(int(part) for part in found[1].split("."))
+            if first and parts[:2] < first:
+                at = ".".join(map(str, first))
+                what = f"transformers {found[1]} for {found[2]}, which came with {at}"
+                yield Finding(statement.line, what, "warn", found[0])
         if "lens" in statement.text.lower():
             for found in _VERSION_FIRST.finditer(statement.text):
                 yield from _floor(statement.line, found[0], found[2], found[1])
