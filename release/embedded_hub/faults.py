@@ -18,7 +18,7 @@ class Fault:
     - `status`: answer with `status` and `headers` instead of handling the request.
     - `drop_before`: read the request, do nothing, close the connection.
     - `drop_after`: handle the request completely, then close the connection without an answer.
-    - `truncate`: send the answer's head and the first half of its body, then close.
+    - `truncate`: send the answer's head and the share `fraction` of its body, then close.
     - `slow`: wait `seconds`, then handle the request as usual.
 
     A 429 without `headers` gets the Hub's `RateLimit` headers, saying that `seconds` (or 1) are
@@ -34,6 +34,8 @@ class Fault:
     status: int = 500
     seconds: float = 0.0
     headers: Mapping[str, str] = field(default_factory=dict)
+    fraction: float = 0.5
+    """Of the body's bytes, rounded down: at least the last one is missing."""
 
     def __post_init__(self) -> None:
         if self.action not in get_args(Action):
@@ -42,6 +44,8 @@ class Fault:
             raise ValueError("nth and times start at 1")
         if not 400 <= self.status <= 599:
             raise ValueError(f"status must be an error, 400 to 599, not {self.status}")
+        if not 0 <= self.fraction < 1:
+            raise ValueError(f"fraction must be at least 0 and below 1, not {self.fraction}")
         re.compile(self.method)
         re.compile(self.path)
 

@@ -110,7 +110,7 @@ async def _with_fault(exchange: _Exchange, fault: Fault, inner: ASGIApp) -> None
         await inner(scope, receive, _swallow)
         await exchange.hang_up()
     else:
-        await inner(scope, receive, _first_half(exchange))
+        await inner(scope, receive, _first_part(exchange, fault.fraction))
         await exchange.hang_up()
 
 
@@ -118,15 +118,15 @@ async def _swallow(_: Message) -> None:
     """Take an answer that nobody shall see."""
 
 
-def _first_half(exchange: _Exchange) -> Send:
-    """Send the head with the whole length, and only the first half of the body."""
+def _first_part(exchange: _Exchange, fraction: float) -> Send:
+    """Send the head with the whole length, and only the first part of the body."""
     left = 0
 
     async def send(message: Message) -> None:
         nonlocal left
         if message["type"] == "http.response.start":
             lengths = [int(v) for k, v in message["headers"] if k.lower() == b"content-length"]
-            left = lengths[0] // 2 if lengths else 0
+            left = int(lengths[0] * fraction) if lengths else 0
             await exchange.send_logged(message)
             return
         part = message.get("body", b"")[:left]

@@ -9,8 +9,8 @@ from pathlib import Path
 from manifests.build_folder import SAE_CONFIG, SAE_WEIGHTS, BuildFolder
 from manifests.digests import file_sha256
 from manifests.load import LoadedManifest
-from release.hub_connection import HubConnection, hub_errors_explained
-from release.publishing.release_files import ReleaseFile, card_files
+from release.hub_connection import HubConnection, hub_errors_explained, without_client_bars
+from release.publishing.release_files import ReleaseFile, card_files, describe_file
 from release.publishing.remote_tree import RemoteTree
 
 
@@ -43,7 +43,11 @@ def card_release(
         IncompleteRelease: a file of the card is missing.
         HubUnavailable: the Hub does not answer.
     """
-    wanted = [f"{spec.sae_id}/{name}" for spec in loaded.saes for name in (SAE_CONFIG, SAE_WEIGHTS)]
+    wanted = {
+        f"{spec.sae_id}/{name}": build.repository / spec.sae_id / name
+        for spec in loaded.saes
+        for name in (SAE_CONFIG, SAE_WEIGHTS)
+    }
     return CardRelease(
         files=card_files(loaded, build),
         beside={} if tree is None else _digests(loaded.manifest.repo_id, tree, wanted, connection),
@@ -51,21 +55,35 @@ def card_release(
 
 
 def _digests(
-    repo_id: str, tree: RemoteTree, paths: list[str], connection: HubConnection
+    repo_id: str, tree: RemoteTree, wanted: dict[str, Path], connection: HubConnection
 ) -> dict[str, str]:
-    """SHA-256 of files on the Hub: what the Hub says of large ones, small ones by their bytes."""
-    found = {path: tree.files[path] for path in paths if path in tree.files}
-    digests = {path: file.lfs_sha256 for path, file in found.items() if file.lfs_sha256}
-    small = sorted(found.keys() - digests.keys())
-    if small:
+    """SHA-256 of files on the Hub, which itself names that of the large ones only.
+
+    A small file that lies on disk with the same bytes, by the digest that the Hub does name, is
+    not downloaded: each one costs two requests.
+    """
+    digests: dict[str, str] = {}
+    unknown = []
+    for path, local in wanted.items():
+        there = tree.files.get(path)
+        if there is None:
+            continue
+        if there.lfs_sha256 is not None:
+            digests[path] = there.lfs_sha256
+        elif local.is_file() and there.is_same_as(own := describe_file(path, local)):
+            digests[path] = own.sha256
+        else:
+            unknown.append(path)
+    if unknown:
         with (
             tempfile.TemporaryDirectory(prefix="sae-release-", ignore_cleanup_errors=True) as cache,
+            without_client_bars(),
             hub_errors_explained(f"reading the configurations of {repo_id}", connection),
         ):
             copy = Path(
                 connection.api().snapshot_download(
-                    repo_id, revision=tree.oid, allow_patterns=small, cache_dir=cache
+                    repo_id, revision=tree.oid, allow_patterns=unknown, cache_dir=cache
                 )
             )
-            digests |= {path: file_sha256(copy / Path(*path.split("/"))) for path in small}
-    return {path: digest for path, digest in digests.items() if digest}
+            digests |= {path: file_sha256(copy / Path(*path.split("/"))) for path in unknown}
+    return digests

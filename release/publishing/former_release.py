@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from manifests.build_folder import SAE_CONFIG, SAE_WEIGHTS
-from release.hub_connection import HubConnection, hub_errors_explained
+from release.hub_connection import HubConnection, hub_errors_explained, without_client_bars
+from release.publishing.release_files import ADDED_BY_PUSH
 from release.publishing.remote_tree import RemoteTree
 
 _INDEX, _CARD = "config.json", "card.json"
@@ -32,7 +33,7 @@ def former_files(repo_id: str, tree: RemoteTree, connection: HubConnection) -> f
     card = _json(repo_id, tree, _CARD, connection)
     named: set[str] = set()
     if _has_format(index, _INDEX_FORMATS):
-        named |= {_INDEX, *_of_saes(index)}
+        named |= {_INDEX, *ADDED_BY_PUSH, *_of_saes(index)}
         if _has_format(card, _CARD_FORMATS):
             named |= {_CARD, *_of_card(card)}
     return frozenset(named & tree.files.keys())
@@ -72,6 +73,7 @@ def _json(repo_id: str, tree: RemoteTree, path: str, connection: HubConnection) 
         return None
     with (
         tempfile.TemporaryDirectory(prefix="sae-release-", ignore_cleanup_errors=True) as cache,
+        without_client_bars(),
         hub_errors_explained(f"reading {repo_id}/{path}", connection),
     ):
         file = connection.api().hf_hub_download(repo_id, path, revision=tree.oid, cache_dir=cache)

@@ -6,13 +6,16 @@ one, the repository is read, and what it holds tells whether the commit happened
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from manifests.progress import Progress
 from release.gate import NotReady
 from release.hub_connection import HubConnection, hub_errors_explained, without_client_bars
+from release.publishing.client_log import hide_signed_urls
 from release.publishing.remote_tree import RemoteTree, remote_tree
 from validators.reading.repository import HubUnavailable
 
@@ -63,16 +66,21 @@ def one_commit(
 ) -> Committed:
     """Upload what is large, then make the commit on `main` or as a pull request.
 
-    Uploads that arrived are not sent again by the next attempt.
+    Uploads that arrived are not sent again by the next attempt. An open pull request that holds the
+    same already is taken for the answer: the attempt that opened it may have ended before it knew.
 
     Raises:
         HeadMoved: `main` is no longer the parent; nothing was committed.
         HubUnavailable: the Hub or the network failed, and the repository is as it was.
     """
+    if pull_request and (opened := _pull_request(repo_id, commit, connection)):
+        progress.note(f"a pull request of {repo_id} holds this already: {opened.pull_request}")
+        return opened
+    hide_signed_urls()
     api = connection.api()
     _upload(api, repo_id, commit.operations, connection, progress, pull_request=pull_request)
     try:
-        with without_client_bars(), hub_errors_explained(f"committing to {repo_id}", connection):
+        with without_client_bars(), _answers_explained(repo_id, connection):
             info = api.create_commit(
                 repo_id,
                 commit.operations,
@@ -125,16 +133,46 @@ def _upload(
             task.advance(len(batch))
 
 
+@contextmanager
+def _answers_explained(repo_id: str, connection: HubConnection) -> Iterator[None]:
+    """Errors while a commit is made, also of an answer that is not what the client expects.
+
+    Raises:
+        HubUnavailable: any of them.
+    """
+    doing = f"committing to {repo_id}"
+    try:
+        with hub_errors_explained(doing, connection):
+            yield
+    except (ValueError, KeyError) as error:
+        # An answer that is no JSON or lacks a key; or the Hub's complaint about the card.
+        raise HubUnavailable(
+            f"the client gave up: {' '.join(str(error).split())[:300]}",
+            where=f"{doing} at {connection.endpoint}",
+            expected="a card that the Hub accepts, and the oid of the commit for an answer",
+            next_step="mend what is named here, or run the same command again",
+        ) from error
+
+
 def _after_an_error(
     repo_id: str, commit: Commit, connection: HubConnection, *, pull_request: bool
 ) -> Committed | str | None:
-    """What the repository shows: the commit, another head's oid, or None for the former state."""
+    """What the repository shows: the commit, another head's oid, or None for the former state.
+
+    A commit that was made is the first one after its parent, whatever others put on top since.
+    """
     if pull_request:
         return _pull_request(repo_id, commit, connection)
     tree = remote_tree(repo_id, connection)
     if tree is None or tree.oid == commit.parent:
         return None
-    return Committed(tree.oid) if commit.is_done(tree) else tree.oid
+    with hub_errors_explained(f"reading the history of {repo_id}", connection):
+        history = [each.commit_id for each in connection.api().list_repo_commits(repo_id)]
+    for child, parent in pairwise(history):
+        if parent == commit.parent:
+            there = remote_tree(repo_id, connection, revision=child)
+            return Committed(child) if there and commit.is_done(there) else tree.oid
+    return tree.oid
 
 
 def _pull_request(repo_id: str, commit: Commit, connection: HubConnection) -> Committed | None:

@@ -49,6 +49,7 @@ class RepositoryPlan:
         unknown: files that no release is known to have put there; they always stay.
         unchanged: files that the Hub has already.
         refusals: why the push would be refused as things are.
+        unchecked: what nobody has checked of an adopted release, and a push does not ask for.
     """
 
     manifest: str
@@ -64,6 +65,7 @@ class RepositoryPlan:
     unknown: tuple[str, ...]
     unchanged: tuple[str, ...]
     refusals: tuple[str, ...] = ()
+    unchecked: tuple[str, ...] = ()
 
     @property
     def sends(self) -> tuple[PlannedFile, ...]:

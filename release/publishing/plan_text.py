@@ -37,6 +37,8 @@ def _repository(plan: RepositoryPlan) -> Iterator[str]:
         touched = touches_weights(plan)
         assert not touched
         yield "  no weight file is touched"
+    for what in plan.unchecked:
+        yield f"  . not checked: {what}"
     for reason in plan.refusals:
         yield f"  ! would be refused: {reason}"
 

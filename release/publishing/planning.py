@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from manifests.build_folder import SAE_WEIGHTS, BuildFolder
 from manifests.load import LoadedManifest
+from release.adopted import left_unchecked
 from release.gate import NotReady, require_ready
 from release.hub_connection import HubConnection
 from release.publishing.card_release import CardRelease, card_release
 from release.publishing.former_release import former_files
 from release.publishing.plan import PlannedFile, RepositoryPlan
-from release.publishing.release_files import ReleaseFile, release_files
+from release.publishing.release_files import ADDED_BY_PUSH, ReleaseFile, release_files
 from release.publishing.remote_tree import RemoteTree, remote_tree
-from release.publishing.tree_difference import RemoteFile, compare
-
-_NOBODYS = (".gitattributes",)
+from release.publishing.tree_difference import MADE_BY_THE_HUB, RemoteFile, compare
+from validators.report import former_report
 
 
 def plan_release(
@@ -46,7 +46,7 @@ def plan_release(
     remote = tree.files if tree else {}
     former = former_files(repo_id, tree, connection) if tree else frozenset()
     found = compare(files, remote, parent=tree.oid if tree else "")
-    gone = sorted(former - files.keys())
+    gone = sorted(former - files.keys() - {*ADDED_BY_PUSH})
     if cards is not None:
         gone = [path for path in gone if cards.is_of_card(path)]
     return RepositoryPlan(
@@ -60,9 +60,10 @@ def plan_release(
         changes=tuple(_planned(file, remote[file.path_in_repo]) for file in found.changes),
         deletes=tuple(gone if delete else ()),
         leftovers=tuple(() if delete else gone),
-        unknown=tuple(sorted(remote.keys() - files.keys() - former - {*_NOBODYS})),
+        unknown=tuple(sorted(remote.keys() - files.keys() - former - {*MADE_BY_THE_HUB})),
         unchanged=_unchanged(found.unchanged, remote, former, cards),
         refusals=_refusals(loaded, build, files, tree, cards),
+        unchecked=_unchecked(loaded, build),
     )
 
 
@@ -103,6 +104,12 @@ def _refusals(
     except NotReady as error:
         return tuple(error.reasons)
     return ()
+
+
+def _unchecked(loaded: LoadedManifest, build: BuildFolder) -> tuple[str, ...]:
+    report = former_report(build.report_json)
+    checks = report.checks if report else None
+    return left_unchecked(loaded, build, checks.tiers if checks else ())
 
 
 def touches_weights(plan: RepositoryPlan) -> tuple[str, ...]:

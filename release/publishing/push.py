@@ -216,7 +216,7 @@ def publish_files(
             expected="a repository that this token may read",
             next_step="use a token that may read and write it",
         )
-    deletes = reviewed.deletes if reviewed else ()
+    deletes = _deletes_left(reviewed, found)
     commit, link = found.parent, None
     if found.sends or deletes:
         done = one_commit(
@@ -245,6 +245,11 @@ def publish_files(
         tag=None if link else tag_release(repo_id, commit, connection),
         pull_request=link,
     )
+
+
+def _deletes_left(reviewed: RepositoryPlan | None, found: TreeDifference) -> tuple[str, ...]:
+    """The files that are to be deleted and are still there."""
+    return tuple(path for path in reviewed.deletes if path in found.stays) if reviewed else ()
 
 
 def plan_push(
@@ -285,10 +290,13 @@ def _require_same(
 ) -> None:
     """Refuse a plan that was made from another head, or from other bytes on disk.
 
-    A plan that was carried out already is not stale: there is nothing left to send.
+    A plan that was carried out already is not stale: there is nothing left to do. Nor is one for
+    a repository that did not exist, once an attempt that broke off has made it and nothing more.
     """
     sends = {file.path_in_repo: file.sha256 for file in reviewed.sends}
     head = found.parent if found else None
+    if reviewed.parent is None and found is not None and found.is_of_new_repository:
+        head = None
     now = {file.path_in_repo: file.sha256 for file in found.sends} if found else sends
     if head == reviewed.parent:
         other = sorted(
@@ -297,7 +305,7 @@ def _require_same(
         # What came of the code blocks, and who assembled the release, is written by the push.
         other = [path for path in other if path not in (CARD, "provenance.intoto.json")]
         reasons = [f"{path} is not the file that was planned" for path in other]
-    elif not now and found is not None:
+    elif found is not None and not now and not _deletes_left(reviewed, found):
         reasons = []
     else:
         was = reviewed.parent[:12] if reviewed.parent else "no repository"

@@ -9,6 +9,7 @@ from manifests.digests import file_sha256
 from manifests.errors import ReleaseError
 from manifests.progress import Progress
 from release.hub_connection import HubConnection, hub_errors_explained, without_client_bars
+from release.publishing.client_log import hide_signed_urls
 from release.publishing.release_files import ReleaseFile
 
 
@@ -33,6 +34,7 @@ def read_back(
         ReadBackMismatch: a file is absent or differs; names all such files.
         HubUnavailable: the Hub cannot be read.
     """
+    hide_signed_urls()
     wrong: list[str] = []
     with (
         tempfile.TemporaryDirectory(prefix="sae-release-", ignore_cleanup_errors=True) as folder,

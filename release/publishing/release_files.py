@@ -14,9 +14,11 @@ from pathlib import Path
 from manifests.build_folder import SAE_CONFIG, SAE_WEIGHTS, BuildFolder
 from manifests.errors import ReleaseError
 from manifests.load import LoadedManifest
+from release.adopted import is_adopted
 
 RENDERED = ("README.md", "card.json", "config.json", "manifest.json")
-DOCUMENTS = (*RENDERED, "report.json", "training.json")
+TRAINING = "training.json"
+DOCUMENTS = (*RENDERED, "report.json", TRAINING)
 FIGURE_INDEX = "figures/figures.json"
 # Written by a push, once everything else is there.
 ADDED_BY_PUSH = ("model.sig", "provenance.intoto.json")
@@ -47,6 +49,10 @@ def release_files(loaded: LoadedManifest, build: BuildFolder) -> dict[str, Relea
         IncompleteRelease: a file is missing, or one lies there that does not belong; names all.
     """
     expected = set(DOCUMENTS)
+    again = "run"
+    if is_adopted(loaded, build):
+        expected.remove(TRAINING)
+        again = "validate --fix"
     for spec in loaded.saes:
         expected |= {f"{spec.sae_id}/{SAE_CONFIG}", f"{spec.sae_id}/{SAE_WEIGHTS}"}
     expected |= _figures(build)
@@ -63,7 +69,7 @@ def release_files(loaded: LoadedManifest, build: BuildFolder) -> dict[str, Relea
             f"{len(missing)} files are missing: {_some(missing)}",
             where=str(build.repository),
             expected="two files for each SAE, the documents, and the figures of card.json",
-            next_step=f"release run {loaded.path}",
+            next_step=f"release {again} {loaded.path}",
         )
     if foreign:
         raise IncompleteRelease(

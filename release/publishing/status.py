@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from manifests.digests import bytes_sha256
 from manifests.load import LoadedManifest
-from release.hub_connection import HubConnection, hub_errors_explained
+from release.hub_connection import HubConnection, hub_errors_explained, without_client_bars
 from release.publishing.remote_tree import RemoteTree, remote_tree
 from validators.presenting.tally import counted
 
@@ -79,6 +79,7 @@ def _documents(repo_id: str, tree: RemoteTree, connection: HubConnection) -> dic
         return {}
     with (
         tempfile.TemporaryDirectory(prefix="sae-release-", ignore_cleanup_errors=True) as cache,
+        without_client_bars(),
         hub_errors_explained(f"reading the card of {repo_id}", connection),
     ):
         copy = connection.api().snapshot_download(

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from release.publishing.release_files import ReleaseFile
 
+MADE_BY_THE_HUB = (".gitattributes",)
+
 
 @dataclass(frozen=True)
 class RemoteFile:
@@ -42,6 +44,11 @@ class TreeDifference:
     def size_bytes(self) -> int:
         """Bytes that the commit carries."""
         return sum(file.size_bytes for file in self.sends)
+
+    @property
+    def is_of_new_repository(self) -> bool:
+        """Whether the repository holds no more than the Hub puts into each new one."""
+        return not self.changes and not self.unchanged and set(self.stays) <= {*MADE_BY_THE_HUB}
 
 
 def compare(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 
 from release.hub_connection import HubConnection, hub_errors_explained
+from validators.reading.repository import HubUnavailable
 
 _TAG = re.compile(r"release-([1-9][0-9]{0,8})")
+_ATTEMPTS = 10
 
 
 def tag_release(repo_id: str, commit: str, connection: HubConnection) -> str:
@@ -22,7 +24,7 @@ def tag_release(repo_id: str, commit: str, connection: HubConnection) -> str:
 
     api = connection.api()
     with hub_errors_explained(f"tagging {repo_id}", connection):
-        for _ in range(10):
+        for _ in range(_ATTEMPTS):
             tags = api.list_repo_refs(repo_id).tags
             numbered = {tag.name: tag.target_commit for tag in tags if _TAG.fullmatch(tag.name)}
             for name, target in sorted(numbered.items()):
@@ -36,4 +38,9 @@ def tag_release(repo_id: str, commit: str, connection: HubConnection) -> str:
                     raise
             else:
                 return f"release-{number}"
-    return f"release-{number}"
+    raise HubUnavailable(
+        f"the Hub refuses release-{number} as taken, and lists no such tag",
+        where=f"tagging {repo_id} at {connection.endpoint}",
+        expected="the next free number; the commit itself is there",
+        next_step="look at the tags of the repository, then run the same command again",
+    )

@@ -77,6 +77,23 @@ def test_a_truncated_answer_ends_in_the_middle(hub, hub_repo):
         client.get(url)
 
 
+@pytest.mark.parametrize(("fraction", "n_bytes"), [(0.0, 0), (0.25, 25), (0.999, 99)])
+def test_a_truncated_answer_ends_at_the_byte_that_was_asked_for(
+    hub, hub_api, hub_repo, fraction, n_bytes
+):
+    hub_api.create_commit(
+        hub_repo, [CommitOperationAdd("100.txt", b"x" * 100)], commit_message="test"
+    )
+    with httpx2.Client(headers={"Authorization": f"Bearer {hub.token}"}) as client:
+        client.post(
+            f"{hub.endpoint}/embedded-hub/faults",
+            json={"action": "truncate", "path": "/resolve/", "fraction": fraction},
+        ).raise_for_status()
+        with pytest.raises(httpx2.RemoteProtocolError, match=f"received {n_bytes} bytes"):
+            client.get(f"{hub.endpoint}/{hub_repo}/resolve/main/100.txt")
+    assert hub.requests()[-1].bytes_out == n_bytes
+
+
 def test_a_slow_answer_is_complete(hub, hub_api, hub_repo):
     hub.inject("slow", path="/commit/", seconds=0.05)
     made = commit(hub_api, hub_repo)
@@ -109,6 +126,7 @@ def test_another_process_sets_faults_and_reads_the_log_by_http(hub, hub_api, hub
         {"action": "explode"},
         {"action": "status", "status": 200},
         {"action": "status", "nth": 0},
+        {"action": "truncate", "fraction": 1.0},
         {"action": "status", "unknown": 1},
         {"path": "x"},
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 import pytest
@@ -9,6 +10,9 @@ from huggingface_hub import CommitOperationAdd
 
 from release.embedded_hub import EmbeddedHub
 from release.hub_connection import HubConnection
+
+# hf_xet reads it when it is first used; by default it waits 3 s and more before each new try.
+os.environ["HF_XET_CLIENT_RETRY_BASE_DELAY"] = "1ms"
 
 
 @pytest.fixture(scope="session")
