@@ -48,10 +48,13 @@ def stderr_console() -> Console:
 
 
 def show(*renderables: RenderableType) -> None:
-    """Print results for people to stdout."""
+    """Print results for people to stdout.
+
+    A sentence is left to the terminal to break: in a log file, a path in two lines is no path.
+    """
     console = stdout_console()
     for renderable in renderables:
-        console.print(renderable)
+        console.print(renderable, soft_wrap=isinstance(renderable, str))
 
 
 def show_report(

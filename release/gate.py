@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import get_args
 
 from cards.block_results import BlockResults, BlockRun
 from cards.stage import README, stale_files
 from manifests.build_folder import SAE_CONFIG, SAE_WEIGHTS, BuildFolder
 from manifests.errors import ReleaseError
 from manifests.load import LoadedManifest
+from manifests.progress import Silent
+from release.adopted import is_adopted, required_tiers
+from validators.options import ValidateOptions
 from validators.portability.requirements import out_of_date, unmet_requirements
+from validators.reading.local_repository import LocalRepository
 from validators.report import Report, Tier, read_report
+from validators.selection import Selection
+from validators.stage import validate
+
+_OF_THE_PAGE = "R"
 
 
 class NotReady(ReleaseError):
@@ -43,6 +50,8 @@ class NotChecked(NotReady):
 def require_ready(loaded: LoadedManifest, build: BuildFolder, sha256: Mapping[str, str]) -> None:
     """Refuse a release that was not checked, failed, or changed since.
 
+    Every tier must have run; of an adopted release without data, all but the activations.
+
     Args:
         loaded: the manifest.
         build: its build folder.
@@ -56,7 +65,8 @@ def require_ready(loaded: LoadedManifest, build: BuildFolder, sha256: Mapping[st
     report = read_report(build.report_json)
     failures = [*_stale_report(loaded, report, sha256), *_failures(report)]
     failures += [f"{name} is not what rendering gives now" for name in stale_files(loaded, build)]
-    gaps = _gaps(report)
+    failures += _failures(_page_report(loaded, build))
+    gaps = _gaps(report, required_tiers(loaded, build))
     for unmet in unmet_requirements(loaded.manifest, report.portability):
         (failures if unmet.was_measured else gaps).append(f"portability: {unmet.sentence}")
     if report.portability is not None:
@@ -72,7 +82,11 @@ def require_ready(loaded: LoadedManifest, build: BuildFolder, sha256: Mapping[st
         reasons=failures + gaps,
         where=loaded.manifest.repo_id,
         expected="every check passed on the very bytes that would be pushed",
-        next_step=f"release run {loaded.path}",
+        next_step=(
+            f"release validate {loaded.path}, then: release render {loaded.path}"
+            if is_adopted(loaded, build)
+            else f"release run {loaded.path}"
+        ),
     )
 
 
@@ -115,7 +129,7 @@ def _of_block(run: BlockRun) -> str:
 def _stale_report(loaded: LoadedManifest, report: Report, sha256: Mapping[str, str]) -> list[str]:
     reasons = []
     # A wording that was mended since leaves all that was checked as it was.
-    if report.evidence_digest != loaded.evidence_digest:
+    if loaded.digest != report.manifest_digest and loaded.evidence_digest != report.evidence_digest:
         reasons.append("report.json was made for another state of the manifest")
     checked = report.checks.inputs if report.checks else {}
     for spec in loaded.saes:
@@ -125,6 +139,16 @@ def _stale_report(loaded: LoadedManifest, report: Report, sha256: Mapping[str, s
             elif checked.get(name) != sha256[name]:
                 reasons.append(f"{name} is not the file that was checked")
     return reasons
+
+
+def _page_report(loaded: LoadedManifest, build: BuildFolder) -> Report:
+    """What the checks of a card say of the page that lies there.
+
+    A report is older than the card that is made from it, so it cannot say this.
+    """
+    options = ValidateOptions(selection=Selection(select=(_OF_THE_PAGE,)))
+    page = LocalRepository(build.repository)
+    return validate(page, manifest=loaded, tier="static", options=options, progress=Silent())
 
 
 def _failures(report: Report) -> list[str]:
@@ -137,11 +161,11 @@ def _failures(report: Report) -> list[str]:
     ]
 
 
-def _gaps(report: Report) -> list[str]:
+def _gaps(report: Report, tiers: tuple[Tier, ...]) -> list[str]:
     if report.checks is None or not report.checks.outcomes:
         return ["nothing was checked"]
-    tiers = set(get_args(Tier)) - set(report.checks.tiers)
-    return [f"the tier {tier} was not run" for tier in sorted(tiers)] + [
+    not_run = set(tiers) - set(report.checks.tiers)
+    return [f"the tier {tier} was not run" for tier in sorted(not_run)] + [
         f"{outcome.code} was skipped on {outcome.subject or 'the repository'}: {outcome.found}"
         for outcome in report.checks.outcomes
         if outcome.outcome == "skipped" and outcome.required

@@ -54,12 +54,16 @@ def mend_copy(found: Found, out: Path, *, progress: Progress) -> tuple[Found, Me
     return Found(repository, found.loaded, None, found.default_tier, found.name), mended
 
 
-def mended_text(mended: Mended, *, width: int) -> str:
-    """What was mended and what was left: code, SAEs, what and why; one entry for each reason."""
+def mended_text(mended: Mended, *, width: int, told: str = "") -> str:
+    """What was mended and what was left: code, SAEs, what and why; one entry for each reason.
+
+    `told` is a line of its own after these.
+    """
     lines = [
         *_told(mended.mends, "mended", width),
         *_told(mended.left, "left", width),
         f"{len(mended.mends)} mended and {len(mended.left)} left; the copy is in {mended.out}",
+        *([told] if told else []),
         "",
     ]
     return "\n".join(no_command(line) for line in lines)
@@ -71,8 +75,10 @@ def _told(mends: Iterable[Mend], word: str, width: int) -> list[str]:
         groups.setdefault((mend.code, mend.why), []).append(mend)
     lines = []
     for (code, why), own in sorted(groups.items()):
-        named = [name_of(mend.sae_id) or "the repository" for mend in own[:_MAX_NAMED]]
-        more = f" and {len(own) - _MAX_NAMED} more" if len(own) > _MAX_NAMED else ""
+        # Of one SAE, several tensors may have been mended for one reason.
+        sae_ids = list(dict.fromkeys(mend.sae_id for mend in own))
+        named = [name_of(sae_id) or "the repository" for sae_id in sae_ids[:_MAX_NAMED]]
+        more = f" and {len(sae_ids) - _MAX_NAMED} more" if len(sae_ids) > _MAX_NAMED else ""
         others = len({mend.what for mend in own}) - 1
         such = ", and so on" if others else ""
         text = f"{code} {word} on {', '.join(named)}{more}: {one_line(own[0].what)}{such}"

@@ -11,6 +11,7 @@ from manifests.errors import ReleaseError, UsageError
 from manifests.load import LoadedManifest, load_manifest
 from manifests.progress import Progress
 from manifests.shelf import manifest_files
+from release.adopted import required_tiers
 from release.hub_connection import HubConnection
 from release.targets import FolderTarget, HubTarget, ManifestTarget, Target
 from validators.options import ValidateOptions
@@ -53,7 +54,8 @@ def find(
 ) -> Found:
     """Find what TARGET names.
 
-    A manifest means its local build when there is one, else its repository on the Hub. A Hub
+    A manifest means its local build when there is one, else its repository on the Hub. An adopted
+    build without data is looked at up to loading, since there is nothing to measure on. A Hub
     repository is held against the manifest in `manifests` that names it, when there is one.
 
     Raises:
@@ -68,7 +70,7 @@ def find(
         build = BuildFolder(build_root / loaded.name)
         if build.repository.is_dir():
             repository = LocalRepository(build.repository)
-            return Found(repository, loaded, build, "activations", loaded.name)
+            return Found(repository, loaded, build, required_tiers(loaded, build)[-1], loaded.name)
         target = HubTarget(loaded.manifest.repo_id, None)
     assert isinstance(target, HubTarget)
     return Found(

@@ -20,6 +20,7 @@ from release.report_output import OutputFormat
 
 if TYPE_CHECKING:
     from release.targets import Target
+    from release.validation import Found
     from validators.report import Report, Tier
 
 EXIT_NOT_CHECKED = 3
@@ -108,6 +109,7 @@ def validate(
 
     Example: release validate Solshine/deception-saes-tinyllama-1-1b
     """
+    from release.adopting import adoption_of
     from release.console import (
         TerminalProgress,
         say,
@@ -131,19 +133,31 @@ def validate(
     parsed = parse_target(target, manifests=manifests)
     progress = TerminalProgress()
     with connect(hub, build=build) as connection:
-        found = find(parsed, connection, manifests=manifests, build_root=build, progress=progress)
+        # Published weights that a manifest adopts are mended into its build, not beside it.
+        adoption = adoption_of(parsed, build) if fix and out is None else None
+        if adoption is not None:
+            found = adoption.published(connection)
+        else:
+            found = find(
+                parsed, connection, manifests=manifests, build_root=build, progress=progress
+            )
         reached = asked or found.default_tier
         globs = tuple(only or ())
         copy = out or build / f"{found.name}-fixed"
-        if fix:
+        if fix and adoption is None:
             refuse_full_folder(copy)
         if not yes and (fix or reached != "static"):
             refuse_large_download(found.repository, only=globs, every_file=fix)
         if fix:
-            found, mended = mend_copy(found, copy, progress=progress)
+            if adoption is not None:
+                adopted = adoption.place(found, progress=progress)
+                found, mended, told = adopted.found, adopted.mended, adopted.told
+            else:
+                found, mended = mend_copy(found, copy, progress=progress)
+                told = ""
             to_stdout = output_format is OutputFormat.text and output is None
             width = terminal_width() if to_stdout else stderr_console().width
-            (write_data if to_stdout else say)(mended_text(mended, width=width))
+            (write_data if to_stdout else say)(mended_text(mended, width=width, told=told))
         report = check(
             found,
             tier=reached,
@@ -161,11 +175,14 @@ def validate(
             ),
             progress=progress,
         )
+    is_copy = fix and adoption is None
     write_report(
         report,
         output_format,
         output,
-        next_command=_next_command(str(copy) if fix else target, None if fix else parsed, report),
+        next_command=_next_command(
+            str(copy) if is_copy else target, None if is_copy else parsed, report, found
+        ),
         mend_command=None if fix else f"release validate {_quoted(target)} --fix",
     )
     return report.checks.exit_code if report.checks else EXIT_NOT_CHECKED
@@ -225,17 +242,17 @@ def _refuse_combinations(
             raise UsageError(f"{option}: there is no file {str(path)!r}", expected="a file")
 
 
-def _next_command(target: str, parsed: Target | None, report: Report) -> str:
+def _next_command(target: str, parsed: Target | None, report: Report, found: Found) -> str:
     """What to run after a good result: look further, or go on with one's own release."""
     from release.targets import ManifestTarget
 
     reached = report.checks.tiers[-1] if report.checks else "static"
+    if isinstance(parsed, ManifestTarget) and reached in (found.default_tier, "activations"):
+        return f"release render {_quoted(target)}"
     if reached == "static":
         return f"release validate {_quoted(target)} --tier load"
     if reached == "load":
         return f"release validate {_quoted(target)} --tier activations"
-    if isinstance(parsed, ManifestTarget):
-        return f"release render {_quoted(target)}"
     return "use it"
 
 

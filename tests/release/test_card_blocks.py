@@ -34,11 +34,12 @@ from release.card_blocks import checked_blocks, run_card_blocks
 from release.embedded_hub import EmbeddedHub
 from release.gate import NotChecked, NotReady, require_blocks
 from release.hub_connection import HubConnection
-from release.publishing.push import push
+from release.publishing.push import PushOptions, push
 from release.publishing.release_files import IncompleteRelease
 from release.stand_in_model import StandInSpec, stand_in_folder
 
 D_IN, D_SAE = 8, 32
+PUBLIC = PushOptions(public=True)
 LOADING = "loading.md.j2"
 TEXT_DATA = {
     "sha256": "d" * 64,
@@ -372,7 +373,7 @@ def test_a_broken_block_is_refused_at_push_with_its_line_and_nothing_is_sent(
 ) -> None:
     own_partial(release, LOADING, BROKEN)
     with pytest.raises(NotReady) as refused:
-        push(release.loaded, release.build, connection, public=True, progress=Silent())
+        push(release.loaded, release.build, connection, options=PUBLIC, progress=Silent())
     line = line_of(release, "print(cfg['hook'])")
     assert f"README.md, line {line} (block at line {line - 1}): KeyError: 'hook'" in str(
         refused.value
@@ -381,7 +382,7 @@ def test_a_broken_block_is_refused_at_push_with_its_line_and_nothing_is_sent(
     assert type(refused.value) is NotReady and refused.value.exit_code == 1
     assert not connection.api().repo_exists("demo/tiny-saes")
     own_partial(release, LOADING, BROKEN.replace("print(cfg['hook'])", "cfg.get('hook')"))
-    receipt = push(release.loaded, release.build, connection, public=True, progress=Silent())
+    receipt = push(release.loaded, release.build, connection, options=PUBLIC, progress=Silent())
     # What was found is published with the card.
     assert receipt.sha256["card.json"] == file_sha256(release.build.card_json)
     published = Path(connection.api().hf_hub_download("demo/tiny-saes", "card.json"))
@@ -392,10 +393,10 @@ def test_a_push_of_an_unchanged_release_runs_no_code_again(
     release: Release, connection: HubConnection, monkeypatch: MonkeyPatch
 ) -> None:
     own_partial(release, LOADING, LIGHT)
-    first = push(release.loaded, release.build, connection, public=True, progress=Silent())
+    first = push(release.loaded, release.build, connection, options=PUBLIC, progress=Silent())
     monkeypatch.setattr(card_blocks, "run_blocks", None)
     render(release.loaded, release.build, progress=Silent())
-    again = push(release.loaded, release.build, connection, public=True, progress=Silent())
+    again = push(release.loaded, release.build, connection, options=PUBLIC, progress=Silent())
     assert (again.commit, again.n_commits) == (first.commit, 0)
 
 
@@ -409,7 +410,7 @@ def test_without_the_extra_a_push_is_not_checked_and_says_so(
         "importlib.util.find_spec", lambda name, *a: None if name == package else real(name, *a)
     )
     with pytest.raises(NotChecked, match=f"needs the package {package}") as refused:
-        push(release.loaded, release.build, connection, public=True, progress=Silent())
+        push(release.loaded, release.build, connection, options=PUBLIC, progress=Silent())
     assert refused.value.exit_code == 3
     assert 'pip install "sae-release[measure]"' in str(refused.value)
     assert not connection.api().repo_exists("demo/tiny-saes")
@@ -422,7 +423,7 @@ def test_a_base_model_that_nothing_can_stand_in_for_is_not_checked(
     monkeypatch.setattr("release.stand_in_model._TOO_MANY_PARAMETERS", 100)
     monkeypatch.setattr("release.stand_in_model._MANY_PARAMETERS", 100)
     with pytest.raises(NotChecked, match="no tiny model of model_type llama") as refused:
-        push(release.loaded, release.build, connection, public=True, progress=Silent())
+        push(release.loaded, release.build, connection, options=PUBLIC, progress=Silent())
     assert "--base-model" in str(refused.value)
 
 
@@ -513,5 +514,5 @@ def test_a_card_that_nothing_was_measured_for_is_not_pushed(
     release.build.training_json.unlink()
     render(release.loaded, release.build, progress=Silent())
     with pytest.raises(IncompleteRelease, match=r"2 files are missing: report\.json, training"):
-        push(release.loaded, release.build, connection, public=True, progress=Silent())
+        push(release.loaded, release.build, connection, options=PUBLIC, progress=Silent())
     assert not connection.api().repo_exists("demo/tiny-saes")

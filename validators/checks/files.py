@@ -197,7 +197,8 @@ def training_record_fits(subject: RepositorySubject) -> Verdict:
 
     It must name the base model, its precision, the data and the pooling that the manifest names,
     and nothing that `--base-model` or `--data` put in their place: such weights may be of use to
-    whoever trained them, but they are not the ones that the manifest describes.
+    whoever trained them, but they are not the ones that the manifest describes. Where the manifest
+    names a repository that the weights came from (`weights`), there may be no record.
 
     Example: the completions were sampled anew, and the weights are those of the old ones. Or: the
     recipe was tried with `--data` on completions of one's own, and the result is to be pushed.
@@ -208,6 +209,12 @@ def training_record_fits(subject: RepositorySubject) -> Verdict:
     """
     claim = subject.claim
     assert claim is not None
+    if claim.manifest.weights is not None and TRAINING_RECORD not in subject.repository.files:
+        return Skipped(
+            f"the weights came from {name_of(claim.manifest.weights.repo_id)}, and nobody "
+            f"recorded how they were made",
+            required=False,
+        )
     record, manifest = subject.training, claim.manifest
     if record.substituted is not None:
         return _made_from_something_else(record.substituted)
