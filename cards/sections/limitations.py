@@ -19,6 +19,9 @@ from validators.report import Outcome
 # At this share of latents that never fired, the card says so in words as well as in the table.
 MOSTLY_DEAD = 0.5
 
+# The codes of checks of the page itself.
+_OF_THE_PAGE = "R"
+
 
 @dataclass(frozen=True)
 class DeadLatents:
@@ -167,6 +170,9 @@ def _checks_with_findings(
     """By check, what it found, each finding with all that it was found on."""
     subjects: dict[tuple[str, str, str], dict[str, list[str]]] = {}
     for outcome in outcomes:
+        if outcome.outcome == "skipped" and outcome.code.startswith(_OF_THE_PAGE):
+            # There was no page yet; a push asks them of this one.
+            continue
         if outcome.outcome in ("failed", "crashed", "warned", "skipped"):
             key = (outcome.code, outcome.outcome, outcome.title)
             by_finding = subjects.setdefault(key, {})
