@@ -8,7 +8,7 @@ from pydantic import Field, PositiveInt, model_validator
 
 from manifests.fields import Identifier, RelativePath, RepoId, Sha256, Strict, Text
 
-PrecisionName = Literal["fp32", "fp16", "bf16", "int8", "fp4", "nf4"]
+PrecisionName = Literal["fp32", "fp16", "bf16", "fp8", "int8", "fp4", "nf4"]
 
 
 class Precision(Strict):

@@ -58,7 +58,7 @@ def portability_of_release(
         own = loaded.manifest.base_model.precision
         names = precisions or loaded.manifest.portability.precisions
         for named in named_precisions((precision_label(own), *names), trained_at=own):
-            if named.precision is not None and why_unavailable(named, chosen.name) is None:
+            if why_unavailable(named, chosen.name) is None:
                 folder = build.with_precision(named.label)
                 _train_at(loaded, folder, named.precision, base_model, chosen.name, only, progress)
                 retrained[named.label] = folder.repository

@@ -24,6 +24,7 @@ _WEIGHT: dict[PrecisionName, float] = {
     "fp32": 4.0,
     "fp16": 2.0,
     "bf16": 2.0,
+    "fp8": 1.0,
     "int8": 1.0,
     "fp4": 0.5625,
     "nf4": 0.5625,

@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -212,12 +211,12 @@ def test_what_the_manifest_requires_decides_the_exit_code(
 def refusal(project: Any) -> gate.NotReady:
     """What a push says of the build; checks and card are missing from it as well."""
     build = build_of(project)
-    files: Any = {
-        f"{SAE}/{name}": SimpleNamespace(sha256=file_sha256(build.sae_folder(SAE) / name))
+    sha256 = {
+        f"{SAE}/{name}": file_sha256(build.sae_folder(SAE) / name)
         for name in (SAE_CONFIG, SAE_WEIGHTS)
     }
     with pytest.raises(gate.NotReady) as refused:
-        gate.require_ready(load_manifest(project.path), build, files)
+        gate.require_ready(load_manifest(project.path), build, sha256)
     return refused.value
 
 

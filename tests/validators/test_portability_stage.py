@@ -17,6 +17,8 @@ from manifests.load import LoadedManifest
 from manifests.model import Manifest
 from manifests.progress import Silent
 from validators.base_models import access
+from validators.base_models import base_model as base_model_module
+from validators.base_models import named_precisions as named_precisions_module
 from validators.base_models.base_model import load_base_model
 from validators.evidence import completions
 from validators.evidence.activations import capture_completions
@@ -453,3 +455,21 @@ def test_a_section_is_out_of_date_once_weights_or_settings_change(
     assert out_of_date(reworded, section, sha256) == ()
     # What is required decides about the release and not about the numbers.
     assert out_of_date(with_manifest(loaded, portability__require=["fp16"]), section, sha256) == ()
+
+
+def test_fp8_is_measured_where_the_device_has_it(
+    good_release: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A CPU computes the same products, slowly, so the refusal alone stands in the way here."""
+    for module in (base_model_module, named_precisions_module):
+        monkeypatch.setattr(module, "refuse_missing_fp8", lambda precision, capability: None)
+    build = BuildFolder(tmp_path / "build")
+    shutil.copytree(good_release.build.repository, build.repository)
+    section = section_of(measured(good_release, build, ("fp8",), only=("tiny_topk_L1_mixed",)))
+    found = section.precisions["fp8:fp32"]
+    assert found.refused is None
+    shift = section.saes["tiny_topk_L1_mixed"]["fp8:fp32"]
+    error = shift.metrics["residual_error"]
+    assert error.value is not None and 0.001 < error.value < 0.2
+    assert shift.verdict.verdict != "not measured"
+    assert section.precisions["fp8:fp32"].metrics["bits_per_quantised_parameter"].value == 8.0

@@ -22,9 +22,10 @@ from validators.base_models.checkpoint_source import (
 )
 from validators.base_models.precisions import (
     compute_capability,
-    is_quantised,
+    is_by_bitsandbytes,
     loading_arguments,
     refuse_missing_bf16,
+    refuse_missing_fp8,
     require_quantiser,
 )
 
@@ -67,7 +68,7 @@ def load_base_model(
     Raises:
         MissingExtra: torch, transformers, for a package gguf, or for a quantised precision
             bitsandbytes is not installed.
-        PrecisionProblem: the GPU computes no bf16.
+        PrecisionProblem: the device computes no bf16, or no fp8.
         PackagedModelProblem: the package is missing or carries another file.
         BaseModelUnreachable: the Hub cannot be reached, or refuses or lacks the model.
         BaseModelProblem: the checkpoint cannot be loaded or is not the model that the manifest
@@ -77,6 +78,7 @@ def load_base_model(
     _need_packages()
     require_quantiser(spec.precision)
     refuse_missing_bf16(spec.precision, compute_capability(device))
+    refuse_missing_fp8(spec.precision, compute_capability(device))
     checkpoint = locate_checkpoint(spec, override=override)
     _check_config(checkpoint, spec)
     return _base_model(checkpoint, spec.auto_class, spec.precision, device)
@@ -263,8 +265,13 @@ def _load(
     except (OSError, ValueError) as error:
         raise _unreadable(checkpoint, error) from error
     model.requires_grad_(False)
-    # Quantised weights are on their device, and some kinds cannot be moved.
-    return (model if is_quantised(precision) else model.to(device)).eval(), tokenizer
+    # Weights of bitsandbytes are on their device, and some kinds cannot be moved.
+    placed = model if is_by_bitsandbytes(precision) else model.to(device)
+    if precision.weights == "fp8":
+        from validators.base_models.fp8 import to_fp8
+
+        to_fp8(placed)
+    return placed.eval(), tokenizer
 
 
 def _unreadable(checkpoint: Checkpoint, error: Exception) -> BaseModelProblem:

@@ -109,7 +109,7 @@ def effective_bits(model: torch.nn.Module) -> EffectiveBits:
     After that, what stands in memory then is counted.
 
     Args:
-        model: as transformers loaded it; unquantised, or by bitsandbytes.
+        model: as transformers loaded it; unquantised, by bitsandbytes, or with FP8 layers.
 
     Raises:
         UnknownStorage: a parameter is neither of a floating type nor bitsandbytes'.
@@ -151,6 +151,8 @@ def _stored(name: str, module: Any, parameter: Any) -> Stored:
     dtype = str(parameter.dtype).removeprefix("torch.")
     if dtype == "int8":
         return _eight_bits(name, module, parameter, role)
+    if dtype.startswith("float8"):
+        return _fp8(name, module, parameter)
     if not parameter.is_floating_point():
         raise UnknownStorage(
             f"its numbers are stored as {dtype}, by a method that is not known here",
@@ -202,6 +204,24 @@ def _eight_bits(name: str, module: Any, parameter: Any, role: str) -> Stored:
         n_parameters=parameter.numel(),
         weight_bytes=parameter.nbytes,
         scale_bytes=scales.nbytes,
+        constant_bytes=0,
+    )
+
+
+def _fp8(name: str, module: Any, parameter: Any) -> Stored:
+    """`fp8.Fp8Linear`: one float32 scale for each layer, which is a buffer and counts as that."""
+    if getattr(module, "weight_scale", None) is None:
+        raise UnknownStorage(
+            "its numbers are FP8 without a scale",
+            where=name,
+            expected="FP8 layers of sae-release, with one scale each",
+        )
+    return Stored(
+        kind="fp8 linear",
+        is_quantised=True,
+        n_parameters=parameter.numel(),
+        weight_bytes=parameter.nbytes,
+        scale_bytes=0,
         constant_bytes=0,
     )
 

@@ -6,7 +6,7 @@
 | `int8` | bitsandbytes, one scale for each row |
 | `nf4`, `fp4` | bitsandbytes, one float32 scale for each block of 64 weights |
 | `nf4-dq`, `fp4-dq` | the same with double quantisation: 8-bit scales, in blocks of 256 |
-| `fp8` | named, so that it can be listed as not measured |
+| `fp8` | E4M3 with one scale for each layer, on a GPU that multiplies in it (`fp8`) |
 
 After a colon stands the compute format, of products and residual stream. Without one, quantised
 weights are computed in the format that the SAE's own precision computes in, so that a comparison
@@ -27,12 +27,11 @@ from validators.base_models.precisions import (
     compute_capability,
     is_quantised,
     refuse_missing_bf16,
+    refuse_missing_fp8,
     require_quantiser,
 )
 
 _DOUBLE = "-dq"
-# FP8 matrix products came with this generation of NVIDIA GPUs (Ada; Hopper is 9.0).
-FP8_CAPABILITY = (8, 9)
 
 
 @dataclass(frozen=True)
@@ -41,11 +40,11 @@ class NamedPrecision:
 
     Attributes:
         label: weights, and for quantised ones the compute format: `fp16`, `nf4-dq:fp16`.
-        precision: how the base model is loaded; None where nothing here can load it (fp8).
+        precision: how the base model is loaded.
     """
 
     label: str
-    precision: Precision | None
+    precision: Precision
 
 
 def named_precision(name: str, *, trained_at: Precision) -> NamedPrecision:
@@ -67,8 +66,6 @@ def named_precision(name: str, *, trained_at: Precision) -> NamedPrecision:
             where="--precisions",
             expected="weights with an optional compute format, such as nf4-dq:fp16",
         ) from None
-    if weights == "fp8":
-        return NamedPrecision(f"fp8:{stated or trained_at.compute}", None)
     bare = weights.removesuffix(_DOUBLE)
     compute: ComputeName | str = stated or trained_at.compute
     precision = Precision.model_validate(
@@ -113,23 +110,10 @@ def why_unavailable(named: NamedPrecision, device: str) -> str | None:
         device: a torch device, such as `cpu` or `cuda:1`.
     """
     capability = compute_capability(device)
-    if named.precision is None:
-        return _why_no_fp8(capability)
     try:
         require_quantiser(named.precision)
         refuse_missing_bf16(named.precision, capability)
+        refuse_missing_fp8(named.precision, capability)
     except (MissingExtra, PrecisionProblem) as refused:
         return refused.what
     return None
-
-
-def _why_no_fp8(capability: tuple[int, int] | None) -> str:
-    needed = f"compute capability {FP8_CAPABILITY[0]}.{FP8_CAPABILITY[1]} or later"
-    if capability is None:
-        return f"fp8 products need a GPU of {needed}, and this is none"
-    if capability < FP8_CAPABILITY:
-        return f"fp8 products need {needed}, and the GPU has {capability[0]}.{capability[1]}"
-    return (
-        f"the GPU, of compute capability {capability[0]}.{capability[1]}, computes fp8, but "
-        "sae-release loads no base model in it: bitsandbytes has no fp8 weights"
-    )

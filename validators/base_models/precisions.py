@@ -1,8 +1,9 @@
 """From the precision that a manifest states to the arguments by which transformers loads it.
 
-int8, fp4 and nf4 are made by bitsandbytes while the weights are read, on a CPU as well: linear
-layers are quantised, the embedding, the norms and the output head keep the compute format. A
-checkpoint that was dequantised from a packaged file is quantised anew in the same way.
+fp8 is made of the loaded weights (`fp8`). int8, fp4 and nf4 are made by bitsandbytes while the
+weights are read, on a CPU as well: linear layers are quantised, the embedding, the norms and the
+output head keep the compute format. A checkpoint that was dequantised from a packaged file is
+quantised anew in the same way.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from manifests.base_model import Precision
 from manifests.errors import MissingExtra, ReleaseError
 
 UNQUANTISED = ("fp32", "fp16", "bf16")
+_BY_BITSANDBYTES = ("int8", "fp4", "nf4")
+# FP8 matrix products came with this generation of NVIDIA GPUs (Ada; Hopper is 9.0).
+FP8_CAPABILITY = (8, 9)
 # Tensor cores of NVIDIA GPUs compute bf16 from this generation on; older ones emulate it.
 BF16_CAPABILITY = (8, 0)
 # bitsandbytes logs this for every single product, some hundred times a pass.
@@ -29,8 +33,13 @@ class PrecisionProblem(ReleaseError):
 
 
 def is_quantised(precision: Precision) -> bool:
-    """Whether bitsandbytes makes the weights."""
+    """Whether the weights are another format than the products' results."""
     return precision.weights not in UNQUANTISED
+
+
+def is_by_bitsandbytes(precision: Precision) -> bool:
+    """Whether bitsandbytes makes the weights, while they are read."""
+    return precision.weights in _BY_BITSANDBYTES
 
 
 def loading_arguments(precision: Precision, *, device: str) -> dict[str, Any]:
@@ -42,7 +51,7 @@ def loading_arguments(precision: Precision, *, device: str) -> dict[str, Any]:
     import torch
 
     compute = getattr(torch, _TORCH_DTYPES[precision.compute])
-    if not is_quantised(precision):
+    if not is_by_bitsandbytes(precision):
         return {"dtype": compute}
     require_quantiser(precision)
     from transformers import BitsAndBytesConfig
@@ -76,7 +85,7 @@ def require_quantiser(precision: Precision) -> None:
     Raises:
         MissingExtra: bitsandbytes or accelerate is not installed.
     """
-    if not is_quantised(precision):
+    if not is_by_bitsandbytes(precision):
         return
     for package in ("bitsandbytes", "accelerate"):
         if importlib.util.find_spec(package) is None:
@@ -104,6 +113,31 @@ def refuse_missing_bf16(precision: Precision, capability: tuple[int, int] | None
             expected="compute capability 8.0 or later for bf16",
             next_step="state fp16 or fp32 in the manifest, or run with --device cpu",
         )
+
+
+def refuse_missing_fp8(precision: Precision, capability: tuple[int, int] | None) -> None:
+    """Refuse fp8 where the products are not computed in it.
+
+    Args:
+        precision: what is asked for.
+        capability: the GPU's compute capability; None: not a GPU.
+
+    Raises:
+        PrecisionProblem: the weights are fp8, and there is no GPU of capability 8.9 or later.
+    """
+    if precision.weights != "fp8" or (capability is not None and capability >= FP8_CAPABILITY):
+        return
+    needed = f"compute capability {FP8_CAPABILITY[0]}.{FP8_CAPABILITY[1]} or later"
+    if capability is None:
+        what = f"fp8 products need a GPU of {needed}, and this is none"
+    else:
+        what = f"fp8 products need {needed}, and the GPU has {capability[0]}.{capability[1]}"
+    raise PrecisionProblem(
+        what,
+        where="base_model.precision",
+        expected=f"a GPU of {needed} for fp8",
+        next_step="take int8, which bitsandbytes computes on every device",
+    )
 
 
 def compute_capability(device: str) -> tuple[int, int] | None:

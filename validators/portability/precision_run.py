@@ -234,7 +234,6 @@ def _own_columns(evidence: ClaimedData, sae: SaeSubject) -> Callable[[Part], Vec
 
 def _at(claim: Claim, named: NamedPrecision) -> Claim:
     """The same claim about a base model that is run at another precision."""
-    assert named.precision is not None
     base_model = claim.manifest.base_model.model_copy(update={"precision": named.precision})
     manifest = claim.manifest.model_copy(update={"base_model": base_model})
     loaded = claim.loaded and dataclasses.replace(claim.loaded, manifest=manifest)
