@@ -137,7 +137,12 @@ def _is_weights(path: str, only: tuple[str, ...]) -> bool:
 
 def manifest_for(repo_id: str, manifests: Path, progress: Progress) -> LoadedManifest | None:
     """The manifest in a folder that describes a repository; an unreadable one is passed over."""
-    for path in manifest_files(manifests) if manifests.is_dir() else ():
+    try:
+        paths = manifest_files(manifests) if manifests.is_dir() else ()
+    except UsageError:
+        # A folder without manifests describes nothing.
+        paths = ()
+    for path in paths:
         try:
             loaded = load_manifest(path)
         except ReleaseError as error:

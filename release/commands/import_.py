@@ -98,6 +98,7 @@ def import_repository(
         write_data(imported.text)
     _show_findings(imported.findings)
     _say_what_now(imported, out)
+    _say_what_is_described(imported.data.get("repo_id"), out, manifests)
     return imported.exit_code
 
 
@@ -178,3 +179,18 @@ def _say_what_now(imported: Imported, out: Path | None) -> None:
     todo = f"; still to say: {open_texts}" if open_texts else ""
     todo += f"; assumed: {', '.join(imported.assumed)}" if imported.assumed else ""
     say(f"{where} loads and describes {described}{todo}; {counted}.")
+
+
+def _say_what_is_described(repo_id: object, out: Path | None, manifests: Path) -> None:
+    """Name the manifest that a person has written of this repository, if there is one.
+
+    It holds what no import finds: what was wrong on the card in ways that take knowledge to see.
+    """
+    from manifests.progress import Silent
+    from release.console import say
+    from release.validation import manifest_for
+
+    known = manifest_for(str(repo_id), manifests, Silent()) if repo_id else None
+    if known is not None and (out is None or known.path.resolve() != out.resolve()):
+        path = known.path.as_posix()
+        say(f"{path} describes {repo_id} already. Next: release render {path}")

@@ -171,3 +171,21 @@ def test_importing_loads_neither_torch_nor_transformers(smollm2) -> None:
         check=True,
     )
     assert result.stderr.splitlines()[-1] == "[]"
+
+
+def test_a_manifest_that_describes_the_repository_is_named(
+    hub, published, tmp_path, capsys
+) -> None:
+    command = ["import", "someone/smollm2-saes", "--hub", hub.endpoint]
+    shelf = tmp_path / "shelf"
+    shelf.mkdir()
+    first = shelf / "x.yaml"
+    main([*command, "--manifests", str(shelf), "--out", str(first)])
+    # A folder of manifests with nothing in it, and the file that was just written, are no news.
+    assert "already" not in capsys.readouterr().err
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert main([*command, "--manifests", str(empty)]) == 0
+    capsys.readouterr()
+    main([*command, "--manifests", str(shelf)])
+    assert f"{first.as_posix()} describes someone/smollm2-saes already" in capsys.readouterr().err
