@@ -26,7 +26,10 @@ sae = SAE.from_pretrained(repo_id, sae_id, device="cpu")
 ```
 
 ~~~py
+from pathlib import Path
+
 from huggingface_hub import hf_hub_download, snapshot_download
+from transformers import AutoModel
 
 cfg = hf_hub_download(repo_id, f"{{sae_id}}/cfg.json")
 sae = SAE.load_from_disk(Path(snapshot_download(repo_id)) / sae_id)

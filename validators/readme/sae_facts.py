@@ -67,7 +67,8 @@ def _n_bytes(cfg: dict[str, Any]) -> int | None:
 
 
 def _n_parameters(cfg: dict[str, Any]) -> int | None:
-    if cfg.get("architecture") not in TENSOR_SHAPES:
+    architecture = cfg.get("architecture")
+    if not isinstance(architecture, str) or architecture not in TENSOR_SHAPES:
         return None
     try:
         return sum(math.prod(shape) for shape in expected_shapes(cfg).values())
