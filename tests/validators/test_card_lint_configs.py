@@ -120,6 +120,18 @@ def test_a_column_of_shares_of_the_dictionary() -> None:
     assert lines(lint_config_claims(read_card(other.format("15%")), TWO)) == []
 
 
+def test_an_explained_variance_is_no_number_of_latents() -> None:
+    """Most of these SAEs have no dead latent, of which nothing beside it is the count."""
+    rows = [f"| {name} | 0.4{at} | {dead}% |" for at, (name, dead) in enumerate(SHARES_OF_DEAD)]
+    text = "\n".join(["| SAE | EV | dead |", "|---|---|---|", *rows, ""])
+    assert lines(lint_config_claims(read_card(text), TWO)) == []
+
+
+SHARES_OF_DEAD = (
+    ("a", "0.0"), ("b", "0.0"), ("c", "0.0"), ("d", "0.0"), ("e", "0.0"), ("f", "2.6"),
+)  # fmt: skip
+
+
 ROWS = """| SAE | size (fp32) | L0 |
 |---|---|---|
 | `l5` | 37.8 MB | 32 |

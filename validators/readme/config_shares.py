@@ -86,6 +86,9 @@ def _broken(
     shares: Sequence[Amount | None],
 ) -> list[Finding] | None:  # fmt: skip
     """The rows that do not hold; None where so few hold that nothing is a share of anything."""
+    if any(part is not None and 0 < part.value < 1 for part in parts):
+        # Less than one latent is no number of latents: an explained variance, say.
+        return None
     broken, n_held = [], 0
     for row, n, part, share in zip(table.rows, of_rows, parts, shares, strict=True):
         if n is None or part is None or share is None or share.unit != "%" or part.unit:
