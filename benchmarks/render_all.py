@@ -64,9 +64,9 @@ def main() -> None:
         wall, cpu = zip(*found, strict=True)
         median = statistics.median
         print(f"{name:46} {median(wall):7.2f} {max(wall):8.2f} {median(cpu):9.2f} {min(cpu):6.2f}")
-    seconds = statistics.median(wall for wall, _ in checks)
+    seconds = max(statistics.median(wall for wall, _ in found) for found in (checks, again))
     verdict = "within" if seconds < BUDGET_SECONDS else "ABOVE"
-    print(f"\nThe check is {verdict} {BUDGET_SECONDS:g} s, without torch.")
+    print(f"\nBoth with nothing changed: {verdict} {BUDGET_SECONDS:g} s, without torch.")
 
 
 def seconds_of(work: Path, *options: str) -> tuple[float, float]:

@@ -74,13 +74,11 @@ def require_ready(loaded: LoadedManifest, build: BuildFolder, sha256: Mapping[st
             f"portability: {reason}; measure it again with release portability"
             for reason in out_of_date(loaded, report.portability, sha256)
         ]
-    if not failures and not gaps:
-        return
-    error_type = NotReady if failures else NotChecked
-    raise error_type(
-        "the release may not be pushed:\n" + "\n".join(f"  - {r}" for r in failures + gaps),
-        reasons=failures + gaps,
-        where=loaded.manifest.repo_id,
+    _refuse(
+        loaded,
+        "the release may not be pushed",
+        failures,
+        gaps,
         expected="every check passed on the very bytes that would be pushed",
         next_step=(
             f"release validate {loaded.path}, then: release render {loaded.path}"
@@ -103,13 +101,11 @@ def require_blocks(loaded: LoadedManifest, results: BlockResults) -> None:
     """
     failures = [_of_block(run) for run in results.failed]
     gaps = [f"{_of_block(run)} (not run)" for run in results.unchecked]
-    if not failures and not gaps:
-        return
-    error_type = NotReady if failures else NotChecked
-    raise error_type(
-        "the card's code does not run:\n" + "\n".join(f"  - {r}" for r in failures + gaps),
-        reasons=failures + gaps,
-        where=loaded.manifest.repo_id,
+    _refuse(
+        loaded,
+        "the card's code does not run",
+        failures,
+        gaps,
         expected="every Python block of README.md to run, one after the other, as it is printed",
         next_step=(
             f"mend the partial that prints it, then: release render {loaded.path}"
@@ -118,6 +114,33 @@ def require_blocks(loaded: LoadedManifest, results: BlockResults) -> None:
             if any(run.lacks == "package" for run in results.unchecked)
             else "name only the release and its base model in the card's code"
         ),
+    )
+
+
+def _refuse(
+    loaded: LoadedManifest,
+    what: str,
+    failures: Sequence[str],
+    gaps: Sequence[str],
+    *,
+    expected: str,
+    next_step: str,
+) -> None:
+    """Raise with every reason, if there is one.
+
+    Raises:
+        NotReady: there are failures.
+        NotChecked: there are only gaps.
+    """
+    reasons = [*failures, *gaps]
+    if not reasons:
+        return
+    raise (NotReady if failures else NotChecked)(
+        "\n".join([f"{what}:", *(f"  - {reason}" for reason in reasons)]),
+        reasons=reasons,
+        where=loaded.manifest.repo_id,
+        expected=expected,
+        next_step=next_step,
     )
 
 

@@ -28,7 +28,7 @@ from manifests.digests import file_sha256
 from manifests.errors import UsageError
 from manifests.progress import Silent
 from manifests.sae_recipes import saved_architecture
-from release import card_blocks
+from release import card_blocks, gate
 from release.block_base_model import BlockModel, block_base_model
 from release.card_blocks import checked_blocks, run_card_blocks
 from release.embedded_hub import EmbeddedHub
@@ -516,3 +516,20 @@ def test_a_card_that_nothing_was_measured_for_is_not_pushed(
     with pytest.raises(IncompleteRelease, match=r"2 files are missing: report\.json, training"):
         push(release.loaded, release.build, connection, options=PUBLIC, progress=Silent())
     assert not connection.api().repo_exists("demo/tiny-saes")
+
+
+def test_a_page_that_a_check_of_cards_fails_is_refused_before_its_code_is_run(
+    release: Release, no_process: None
+) -> None:
+    """The report is older than the page, so the gate asks the checks itself."""
+    sha256 = {
+        f"{sae.name}/{path.name}": file_sha256(path)
+        for sae in release.build.repository.iterdir()
+        if sae.is_dir() and (sae / "cfg.json").is_file()
+        for path in sae.iterdir()
+    }
+    gate.require_ready(release.loaded, release.build, sha256)
+    own_partial(release, LOADING, block("this is no Python"))
+    with pytest.raises(NotReady) as refused:
+        gate.require_ready(release.loaded, release.build, sha256)
+    assert [reason[:11] for reason in refused.value.reasons] == ["R001 failed"]
