@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import cast, get_args
 
 from manifests.build_folder import SAE_WEIGHTS, BuildFolder
 from manifests.errors import ReleaseError, UsageError
@@ -42,6 +43,43 @@ class Found:
     build: BuildFolder | None
     default_tier: Tier
     name: str
+
+
+def asked_tier(
+    tier: str | None,
+    *,
+    base_model: str | None = None,
+    text: Path | None = None,
+    activations: Path | None = None,
+) -> Tier | None:
+    """The tier that was asked for, in so many words or by an option that only one tier uses.
+
+    None where nothing asks for one, and what was found decides.
+
+    Raises:
+        UsageError: there is no such tier, it does not use an option that was given, two options
+            contradict each other, or a file is not there.
+    """
+    if text is not None and activations is not None:
+        raise UsageError(
+            "--text and --activations were both given",
+            expected="one source of activations",
+            next_step="leave one of them out",
+        )
+    for option, path in (("--text", text), ("--activations", activations)):
+        if path is not None and not path.exists():
+            raise UsageError(f"{option}: there is no file {str(path)!r}", expected="a file")
+    if tier is not None and tier not in get_args(Tier):
+        raise UsageError(f"there is no tier {tier!r}", expected=" or ".join(get_args(Tier)))
+    given = {"--base-model": base_model, "--text": text, "--activations": activations}
+    needing = [option for option, value in given.items() if value is not None]
+    if needing and tier not in (None, "activations"):
+        raise UsageError(
+            f"{needing[0]} is used by the tier activations only, and --tier {tier} was given",
+            expected=f"--tier activations, which {needing[0]} implies",
+            next_step=f"leave out --tier, or {needing[0]}",
+        )
+    return "activations" if needing else cast("Tier | None", tier)
 
 
 def find(

@@ -21,7 +21,7 @@ from release.report_output import OutputFormat
 if TYPE_CHECKING:
     from release.targets import Target
     from release.validation import Found
-    from validators.report import Report, Tier
+    from validators.report import Report
 
 EXIT_NOT_CHECKED = 3
 
@@ -122,13 +122,15 @@ def validate(
     from release.report_output import write_report
     from release.served_copy import HubServing
     from release.targets import parse_target
-    from release.validation import check, find, refuse_large_download
+    from release.validation import asked_tier, check, find, refuse_large_download
     from validators.options import ValidateOptions
     from validators.registry import all_checks
     from validators.selection import parse_selection
 
-    asked = _tier(tier, base_model=base_model, text=text, activations=activations)
-    _refuse_combinations(fix=fix, out=out, text=text, activations=activations)
+    asked = asked_tier(
+        tier.value if tier else None, base_model=base_model, text=text, activations=activations
+    )
+    _refuse_out_alone(fix=fix, out=out)
     selection = parse_selection(select or (), ignore or (), checks=all_checks())
     parsed = parse_target(target, manifests=manifests)
     progress = TerminalProgress()
@@ -188,58 +190,20 @@ def validate(
     return report.checks.exit_code if report.checks else EXIT_NOT_CHECKED
 
 
-def _tier(
-    tier: TierName | None,
-    *,
-    base_model: str | None,
-    text: Path | None,
-    activations: Path | None,
-) -> Tier | None:
-    """The tier that was asked for, in so many words or by an option that only one tier uses.
-
-    Raises:
-        UsageError: the tier does not use an option that was given.
-    """
-    from manifests.errors import UsageError
-
-    given = {"--base-model": base_model, "--text": text, "--activations": activations}
-    needing = [option for option, value in given.items() if value is not None]
-    if not needing:
-        return tier.value if tier else None
-    if tier not in (None, TierName.activations):
-        raise UsageError(
-            f"{needing[0]} is used by the tier activations only, and --tier {tier} was given",
-            expected=f"--tier activations, which {needing[0]} implies",
-            next_step=f"leave out --tier, or {needing[0]}",
-        )
-    return "activations"
-
-
-def _refuse_combinations(
-    *, fix: bool, out: Path | None, text: Path | None, activations: Path | None
-) -> None:
-    """Refuse options that contradict each other, and files that are not there.
+def _refuse_out_alone(*, fix: bool, out: Path | None) -> None:
+    """Refuse a place for a copy that nobody asked for.
 
     Raises:
         UsageError: naming the options.
     """
     from manifests.errors import UsageError
 
-    if text is not None and activations is not None:
-        raise UsageError(
-            "--text and --activations were both given",
-            expected="one source of activations",
-            next_step="leave one of them out",
-        )
     if out is not None and not fix:
         raise UsageError(
             "--out was given without --fix",
             expected="--fix, which writes a mended copy to --out",
             next_step="add --fix; --output FILE is where the result is written",
         )
-    for option, path in (("--text", text), ("--activations", activations)):
-        if path is not None and not path.exists():
-            raise UsageError(f"{option}: there is no file {str(path)!r}", expected="a file")
 
 
 def _next_command(target: str, parsed: Target | None, report: Report, found: Found) -> str:

@@ -64,27 +64,31 @@ def laid_out(header: Sequence[str], rows: Sequence[Sequence[str]], *, width: int
 def measurement_lines(
     measurements: Measurements, *, failed: frozenset[str] = frozenset(), width: int = 80
 ) -> list[str]:
-    """One row for each measured SAE; of many, the range and those that failed a check.
+    """One row for each measured SAE; of many, the range and those that failed a check."""
+    saes = measurements.saes
+    header, every = measurement_table(measurements)
+    if len(saes) <= _MAX_ROWS:
+        return laid_out(header, every, width=width)
+    columns = _shown_columns(measurements)
+    rows = [
+        (f"{word} of {len(saes)} SAEs", *(_over_all(saes.values(), c, word) for c in columns))
+        for word in ("lowest", "median", "highest")
+    ]
+    bad = [row for sae_id, row in zip(saes, every, strict=True) if sae_id in failed]
+    return laid_out(header, rows + bad[:_MAX_PROFILES], width=width)
+
+
+def measurement_table(measurements: Measurements) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Header and rows: every measured SAE, and the metrics that the report holds of any.
 
     A number that is missing is a dash, never a zero.
     """
-    saes = measurements.saes
     columns = _shown_columns(measurements)
-    header = ("SAE", *(column.heading for column in columns))
-    if len(saes) <= _MAX_ROWS:
-        named = list(saes)
-        rows = []
-    else:
-        named = [sae_id for sae_id in saes if sae_id in failed][:_MAX_PROFILES]
-        rows = [
-            (f"{word} of {len(saes)} SAEs", *(_over_all(saes.values(), c, word) for c in columns))
-            for word in ("lowest", "median", "highest")
-        ]
-    rows += [
-        (name_of(sae_id), *(_cell(saes[sae_id].get(c.metric), c.form) for c in columns))
-        for sae_id in named
+    rows = [
+        (name_of(sae_id), *(_cell(metrics.get(c.metric), c.form) for c in columns))
+        for sae_id, metrics in measurements.saes.items()
     ]
-    return laid_out(header, rows, width=width)
+    return ("SAE", *(column.heading for column in columns)), rows
 
 
 def measurement_legend(measurements: Measurements) -> list[str]:

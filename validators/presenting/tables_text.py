@@ -11,8 +11,8 @@ from validators.report import Measurement, Tables
 
 Metrics = Mapping[str, Measurement]
 
-_HEADER = ("", "accuracy", "AUROC", "p", "- layer", "p", "d max", "chance", "d held-out")
-_LEGEND = (
+PROBE_HEADER = ("", "accuracy", "AUROC", "p", "- layer", "p", "d max", "chance", "d held-out")
+PROBE_LEGEND = (
     "accuracy: balanced accuracy of a linear probe, mean +- standard deviation over the folds; "
     "p: of the AUROC, permuted labels. - layer: difference to the raw probe of the same layer, p "
     "with Holm's correction. d max: largest Cohen's d on training vectors, with its 95% range "
@@ -25,14 +25,19 @@ def tables_text(tables: Tables, *, width: int = 80) -> str:
     return "\n".join(line for block in _blocks(tables, width) for line in [*block, ""])
 
 
-def _blocks(tables: Tables, width: int) -> Iterator[list[str]]:
+def labelled_completions(tables: Tables) -> str:
+    """What the tables were computed from."""
     labels = ", ".join(f"{n} {one_line(label)}" for label, n in tables.labels.items())
-    yield wrapped(f"{labels} completions of {tables.n_groups} scenarios", width=width)
-    rows = [
+    return f"{labels} completions of {tables.n_groups} scenarios"
+
+
+def probe_rows(tables: Tables) -> list[tuple[str, ...]]:
+    """The rows under PROBE_HEADER: the raw probe of each layer, then each SAE."""
+    rows: list[tuple[str, ...]] = [
         (f"raw, layer {name_of(layer)}", *_probe_cells(metrics), "", "", "", "", "")
         for layer, metrics in tables.layers.items()
     ]
-    rows += [
+    return rows + [
         (
             name_of(sae_id),
             *_probe_cells(sae.metrics),
@@ -44,8 +49,12 @@ def _blocks(tables: Tables, width: int) -> Iterator[list[str]]:
         )
         for sae_id, sae in tables.saes.items()
     ]
-    yield laid_out(_HEADER, rows, width=width)
-    yield wrapped(_LEGEND, width=width)
+
+
+def _blocks(tables: Tables, width: int) -> Iterator[list[str]]:
+    yield wrapped(labelled_completions(tables), width=width)
+    yield laid_out(PROBE_HEADER, probe_rows(tables), width=width)
+    yield wrapped(PROBE_LEGEND, width=width)
     verdicts = [verdict for sae in tables.saes.values() for verdict in sae.verdicts.values()]
     over = sorted({verdict.partition(":")[0].partition(" ")[2] for verdict in verdicts})
     if over:
