@@ -6,6 +6,8 @@ import html.parser
 import json
 import math
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -162,8 +164,5 @@ def test_what_nothing_was_asked_of_has_not_passed(tmp_path) -> None:
 
 
 def test_importing_it_takes_no_torch() -> None:
-    import subprocess
-    import sys
-
     code = "import release.api, sys; raise SystemExit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from manifests.load import load_manifest
 from manifests.progress import Silent
+from validators.base_models.gguf_checkpoint import CACHE_VARIABLE, converted_folder
+from validators.claim import local_claim
 from validators.options import DEFAULTS, ValidateOptions
 from validators.places.address import addresses_agree
 from validators.places.local_config import local_model_config
@@ -21,6 +25,7 @@ from validators.report import Outcome
 from validators.runner import run_checks
 from validators.subjects import RepositorySubject
 
+DEMONSTRATION = Path(__file__).parents[2] / "manifests/demo-smollm2-135m-instruct.yaml"
 HOOKS = {f"H00{n}" for n in (1, 2, 3, 5, 6, 7, 8)} | {"H101", "H102", "H103"}
 
 # As SAELens 6.54 writes it: the trainer knows no hf_hook_name.
@@ -183,3 +188,16 @@ def test_names_alone_decide_what_they_can(lens: str, path: str, agree: bool) -> 
     second = read_module_path(path)
     assert second is not None
     assert addresses_agree(read_lens_name(lens), second) is agree
+
+
+def test_the_config_of_a_packaged_model_is_at_hand_once_it_was_converted(
+    tmp_path: Path, tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    claim = local_claim(load_manifest(DEMONSTRATION))
+    assert local_model_config(claim, None, DEFAULTS) is None
+    spec = claim.manifest.base_model
+    assert spec.package is not None
+    shutil.copytree(tiny_llama, converted_folder(spec, spec.package))
+    found = local_model_config(claim, None, DEFAULTS)
+    assert found is not None and found["num_hidden_layers"] == 2

@@ -80,6 +80,12 @@ def find_gguf(package: PackagedWeights) -> Path:
     return path
 
 
+def converted_folder(spec: BaseModelSpec, package: PackagedWeights) -> Path:
+    """Where a packaged base model lies once it was converted; it is there as a whole or not."""
+    name = f"{spec.id.split('/')[-1]}-{package.sha256[:16]}-fp32"
+    return cache_folder() / "models" / name
+
+
 def converted_checkpoint(spec: BaseModelSpec, package: PackagedWeights) -> Path:
     """Folder with config, tokenizer and float32 weights of a packaged base model.
 
@@ -92,7 +98,7 @@ def converted_checkpoint(spec: BaseModelSpec, package: PackagedWeights) -> Path:
         ReleaseError: the cache folder cannot be written.
     """
     gguf = find_gguf(package)
-    folder = cache_folder() / "models" / f"{spec.id.split('/')[-1]}-{package.sha256[:16]}-fp32"
+    folder = converted_folder(spec, package)
     if folder.is_dir():
         return folder
     _require_reader()

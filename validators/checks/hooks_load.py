@@ -53,8 +53,9 @@ def base_model_is_as_described(subject: RepositorySubject) -> Verdict:
 def places_exist(sae: SaeSubject) -> Verdict:
     """Each name is looked up in the model that the base model's own config.json describes.
 
-    The config is taken from `--base-model FOLDER`, from beside the manifest or from the Hub
-    client's cache; nothing is downloaded, and the check is left out where it is not at hand.
+    The config is taken from `--base-model FOLDER`, from beside the manifest, from a packaged base
+    model that was converted, or from the Hub client's cache; nothing is downloaded, and the check
+    is left out where it is not at hand.
 
     Example: `blocks.30.hook_resid_post` for a model whose 30 blocks are counted from 0 to 29;
     `blocks.3.hook_resid_mid` for GPT-NeoX, whose attention and MLP are parallel.

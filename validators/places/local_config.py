@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from manifests.errors import MissingExtra
+from validators.base_models.gguf_checkpoint import converted_folder
 from validators.claim import Claim
 from validators.options import ValidateOptions
 from validators.places.meta_model import AutoClass, meta_model, read_model_config, stated_model_type
@@ -71,6 +72,9 @@ def _config_path(claim: Claim | None, named: object, options: ValidateOptions) -
     spec = claim.manifest.base_model
     if claim.loaded is not None and spec.config is not None:
         return claim.loaded.file_beside(spec.config)
+    if spec.package is not None:
+        path = converted_folder(spec, spec.package) / _CONFIG
+        return path if path.is_file() else None
     return _cached(f"{spec.id}@{spec.revision}" if spec.revision else spec.id)
 
 
