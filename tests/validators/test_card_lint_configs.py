@@ -64,6 +64,8 @@ def test_what_no_config_bears_out(text: str) -> None:
         "The base model has 12 layers with hidden size 768.",
         "Unlike GPT-2 XL with hidden size 1600, it is small.",
         "The probe is a network with hidden size 64.",
+        "Prior work saw no transfer across Llama / Qwen at d_in=2048.",
+        "Cross-model transfer fails at a shared d_in = 2048.",
         "A dictionary of hidden size 6144.",
         "Each has 6,144 latents, an expansion factor of 8.",
         "We also tried an expansion factor of 32.",

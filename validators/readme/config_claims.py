@@ -41,12 +41,21 @@ _L0_IS = re.compile(
 )
 
 
+# A size may be of what others trained.
+_OF_OTHERS = re.compile(
+    r"\b(?:(?:prior|previous|earlier|related) work|(?:cross|other|another|different)[- ]models?"
+    r"|et al)\b",
+    re.IGNORECASE,
+)
+
+
 def lint_config_claims(card: CardText, known: Surroundings) -> Iterator[Finding]:
     """Statements about all SAEs that no config bears out; nothing without configs."""
     if not known.saes:
         return
     for statement in card.statements:
-        yield from _sizes(statement, known)
+        if not _OF_OTHERS.search(statement.text):
+            yield from _sizes(statement, known)
     yield from _opening(card, known)
     for table in tables(card):
         for row in table.rows:
