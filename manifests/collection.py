@@ -25,6 +25,7 @@ from manifests.collection_study import (
 from manifests.digests import json_sha256
 from manifests.facts import Citation, Resolution, Sentence
 from manifests.fields import HttpsUrl, Identifier, RelativePath, RepoId, Strict, Text
+from manifests.hub_settings import HubSettings
 from manifests.load import LoadedManifest, ManifestError, load_manifest
 from manifests.yaml_source import SourcedData, read_yaml
 
@@ -91,6 +92,9 @@ class Collection(Strict):
     code: HttpsUrl | None = None
     context: tuple[Text, ...] = Field((), description="Paragraphs on the study.")
     uses: Uses = Field(default_factory=lambda: Uses.model_validate({}))
+    hub: HubSettings | None = Field(
+        None, description="Settings of its repository; its `collection` lists all members."
+    )
     members: tuple[Member, ...] = Field(min_length=1)
     reported_totals: tuple[ReportedTotal, ...] = ()
     resolutions: tuple[CollectionResolution, ...] = ()
@@ -154,7 +158,7 @@ class LoadedCollection:
         """
         return json_sha256(
             {
-                "collection": self.collection.model_dump(mode="json"),
+                "collection": self.collection.model_dump(mode="json", exclude={"hub"}),
                 "base_models": {
                     member.base_model: member.registered.model_dump(mode="json")
                     for member in self.members

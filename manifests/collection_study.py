@@ -15,7 +15,7 @@ from manifests.fields import Identifier, RepoId, Text
 from manifests.load import ManifestError
 from manifests.yaml_source import KeyPath, SourcedData, read_yaml
 
-SHARED_KEYS = ("license", "language", "tags", "citations", "code", "context", "uses")
+SHARED_KEYS = ("license", "language", "tags", "citations", "code", "context", "uses", "hub")
 
 
 class CollectionProblem(ReleaseError):

@@ -124,3 +124,26 @@ class Resolution(Fact):
 
     found: Sentence = Field(description="What the earlier page says, and where.")
     resolved: Sentence = Field(description="What this manifest states instead, and why.")
+
+
+class Correction(Fact):
+    """Words of an earlier page that a resolution says are wrong."""
+
+    words: Annotated[Sentence, StringConstraints(min_length=8)] = Field(
+        description="As a reader sees them on the page; marks and line breaks do not count."
+    )
+    instead: Sentence | None = Field(
+        None, description="What is true in their place; null: nothing that can be said so."
+    )
+
+
+class PageResolution(Resolution):
+    """A resolution with the page's own words, which no import of that page repeats."""
+
+    corrections: tuple[Correction, ...] = Field(
+        (),
+        description="What `release import` of the same repository leaves out or puts in its place.",
+    )
+    caveat: Sentence | None = Field(
+        None, description="Title of the caveat of this manifest that says so, for an import too."
+    )

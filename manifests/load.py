@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -15,6 +15,7 @@ from manifests.errors import ReleaseError
 from manifests.extends import ResolvedData, read_resolved
 from manifests.matrix import SaeSpec, sae_specs
 from manifests.model import Manifest
+from manifests.nearest import nearest, question
 from manifests.yaml_source import KeyPath, SourcedData
 
 
@@ -102,12 +103,11 @@ def _explain(details: ErrorDetails, source: SourcedData) -> ReleaseError:
     where = f"{origin}: {key}" if origin else key
     if details["type"] == "extra_forbidden":
         known = _known_keys(path[:-1])
-        near = difflib.get_close_matches(str(path[-1]), known, n=1)
         return ReleaseError(
             f"unknown key {path[-1]!r}",
             where=where,
             expected=f"one of {', '.join(known)}" if known else None,
-            next_step=f"did you mean {near[0]!r}?" if near else None,
+            next_step=question([repr(near) for near in nearest(str(path[-1]), known, n=1)]),
         )
     if details["type"] == "missing":
         return ReleaseError(
@@ -116,7 +116,11 @@ def _explain(details: ErrorDetails, source: SourcedData) -> ReleaseError:
     found = details["input"]
     shown = "" if isinstance(found, dict | list) else f" (found {found!r:.80})"
     message = details["msg"].removeprefix("Value error, ")
-    return ReleaseError(f"{message}{shown}", where=where)
+    meant = None
+    if details["type"] == "literal_error":
+        choices = re.findall(r"'([^']*)'", str(details.get("ctx", {}).get("expected", "")))
+        meant = question([repr(near) for near in nearest(str(found), choices, n=1)])
+    return ReleaseError(f"{message}{shown}", where=where, next_step=meant)
 
 
 def _known_keys(path: KeyPath) -> list[str]:

@@ -22,9 +22,10 @@ from manifests.base_model import BaseModelSpec
 from manifests.card_texts import CardChoices, Uses
 from manifests.data import Data
 from manifests.digests import json_sha256
-from manifests.facts import Accept, Citation, Claim, Reported, Resolution
+from manifests.facts import Accept, Citation, Claim, PageResolution, Reported
 from manifests.fields import HttpsUrl, Identifier, RepoId, Strict, Text
 from manifests.hooks import HookSite
+from manifests.hub_settings import HubSettings
 from manifests.measure import Measure
 from manifests.portability import Portability
 from manifests.recipe import Recipe
@@ -184,6 +185,9 @@ class Manifest(Strict):
     )
     citations: tuple[Citation, ...] = ()
     collection: RepoId | None = Field(None, description="The study collection it belongs to.")
+    hub: HubSettings | None = Field(
+        None, description="Settings of the repository on the Hub; what is left out stays as it is."
+    )
     code: HttpsUrl | None = Field(None, description="Source repository of the original study.")
     reported: tuple[Reported, ...] = ()
     claims: tuple[Claim, ...] = ()
@@ -197,7 +201,7 @@ class Manifest(Strict):
         (), description="Paragraphs on the study that the repository belongs to."
     )
     card: CardChoices = Field(default_factory=lambda: CardChoices.model_validate({}))
-    resolutions: tuple[Resolution, ...] = Field(
+    resolutions: tuple[PageResolution, ...] = Field(
         (), description="Contradictions of earlier pages, and what this manifest states instead."
     )
     assumed: dict[Text, Text] = Field(
@@ -221,14 +225,17 @@ class Manifest(Strict):
 
         A wording can be mended on every card without training or measuring anything again.
         """
-        facts = self.model_dump(mode="json", exclude=_PROSE)
+        facts = self.model_dump(mode="json", exclude={**_PROSE, "hub": True})
         # Where weights lie says nothing of what they are; a report names them by their digests.
         facts["weights"] = None
         return json_sha256(facts)
 
     def resolved(self) -> dict[str, Any]:
-        """The manifest with every default filled in, as JSON values."""
-        return self.model_dump(mode="json")
+        """The manifest with every default filled in, as JSON values: what a release is made from.
+
+        Without the settings of the repository, so that changing one makes no card stale.
+        """
+        return self.model_dump(mode="json", exclude={"hub"})
 
 
 def _disagreements(manifest: Manifest) -> list[str]:
@@ -256,6 +263,12 @@ def _disagreements(manifest: Manifest) -> list[str]:
             problems.append(f"saes.architectures names {architecture}, which recipe lacks")
     d_sae = matrix.expansion * manifest.base_model.d_model
     problems.extend(_too_many_latents(manifest, d_sae))
+    titles = {caveat.title for caveat in manifest.caveats}
+    for resolution in manifest.resolutions:
+        if resolution.caveat is not None and resolution.caveat not in titles:
+            problems.append(
+                f"resolutions names the caveat {resolution.caveat!r}, which is not there"
+            )
     names = [fact.name for fact in manifest.reported]
     for name in sorted({name for name in names if names.count(name) > 1}):
         problems.append(f"reported has the name {name!r} twice")

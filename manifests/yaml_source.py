@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from manifests.errors import ReleaseError
+from manifests.nearest import nearest_file
 
 MAX_NODES = 100_000
 MAX_DEPTH = 40
@@ -90,6 +91,11 @@ _BOOL = "tag:yaml.org,2002:bool"
 _NULL = "tag:yaml.org,2002:null"
 
 
+def _meant(path: Path) -> str | None:
+    near = None if path.exists() else nearest_file(path, (".yaml", ".yml"))
+    return f"did you mean {near.as_posix()}?" if near else None
+
+
 def read_yaml(path: Path, *, shown_as: str | None = None) -> SourcedData:
     """Read one YAML document from a file.
 
@@ -108,7 +114,7 @@ def read_yaml(path: Path, *, shown_as: str | None = None) -> SourcedData:
             f"cannot be read: {error.strerror or error}",
             where=name,
             expected="a YAML file",
-            next_step="check the path; `release show` lists the manifests of ./manifests",
+            next_step=_meant(path) or "`release show --all` lists the manifests of ./manifests",
         ) from error
     if len(content) > MAX_BYTES:
         raise YamlProblem(

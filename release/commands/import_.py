@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from release import completion
 from release.options import (
     DEFAULT_BUILD,
     DEFAULT_MANIFESTS,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from manifests.facts import Citation
     from release.hub_connection import HubConnection
     from release.importing.base_config import BaseModelFacts
+    from release.importing.decided import Decisions
     from release.importing.findings import Finding
     from release.importing.stage import Imported
     from release.targets import Target
@@ -34,7 +36,12 @@ class ImportFormat(StrEnum):
 
 def import_repository(
     target: Annotated[
-        str, typer.Argument(metavar="TARGET", help="owner/name[@revision], or a folder.")
+        str,
+        typer.Argument(
+            metavar="TARGET",
+            help="owner/name[@revision], or a folder.",
+            autocompletion=completion.targets,
+        ),
     ],
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write it there instead of to stdout.")
@@ -51,8 +58,9 @@ def import_repository(
     """Write a manifest from folder names, configs, weight headers and the card, without weights.
 
     What the card states is carried with its line, but for what `release validate` finds wrong on
-    it, which stands under `resolutions`. What nothing states becomes null, or a value listed under
-    `assumed` where training needs one; what disagrees is listed on stderr.
+    it and what a manifest of the same repository corrects: both stand under `resolutions`. What
+    nothing states becomes null, or a value listed under `assumed` where training needs one; what
+    disagrees is listed on stderr.
 
     Example: release import Solshine/deception-saes-tinyllama-1-1b --out manifests/x.yaml
     """
@@ -106,6 +114,7 @@ def _import(target: Target, connection: HubConnection, manifests: Path) -> Impor
     from manifests.errors import UsageError
     from release.console import TerminalProgress
     from release.importing.base_config import read_base_model, registered_base_model
+    from release.importing.decided import registered_decisions
     from release.importing.known_papers import registered_paper
     from release.importing.stage import import_repository as import_stage
     from release.targets import FolderTarget, HubTarget
@@ -118,6 +127,9 @@ def _import(target: Target, connection: HubConnection, manifests: Path) -> Impor
     def paper(arxiv: str) -> Citation | None:
         return registered_paper(arxiv, manifests=manifests)
 
+    def decided(repo_id: str) -> Decisions | None:
+        return registered_decisions(repo_id, manifests=manifests)
+
     def on_the_hub(model_id: str) -> BaseModelFacts | None:
         endpoint, token = connection.endpoint, connection.token
         return read_base_model(model_id, endpoint=endpoint, token=token) or registered(model_id)
@@ -128,6 +140,7 @@ def _import(target: Target, connection: HubConnection, manifests: Path) -> Impor
             LocalRepository(target.path),
             find_base_model=registered,
             find_paper=paper,
+            find_decisions=decided,
             progress=TerminalProgress(),
         )
     if not isinstance(target, HubTarget):
@@ -145,23 +158,18 @@ def _import(target: Target, connection: HubConnection, manifests: Path) -> Impor
         repository,
         find_base_model=on_the_hub,
         find_paper=paper,
+        find_decisions=decided,
         progress=TerminalProgress(),
     )
 
 
 def _show_findings(findings: tuple[Finding, ...]) -> None:
-    from rich.table import Table
+    from release.console import say
 
-    from release.console import stderr_console
-
-    if not findings:
-        return
-    table = Table("", box=None, pad_edge=False)
-    for column in ("where", "found", "expected"):
-        table.add_column(column, overflow="fold")
     for finding in findings:
-        table.add_row(finding.severity, finding.where, finding.found, finding.expected)
-    stderr_console().print(table)
+        say(f"{finding.severity:5} {finding.where}: {finding.found}")
+        if finding.expected:
+            say(f"{'':5} expected: {finding.expected}")
 
 
 def _say_what_now(imported: Imported, out: Path | None) -> None:

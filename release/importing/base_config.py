@@ -18,12 +18,13 @@ _WIDTH_KEYS = ("hidden_size", "n_embd", "d_model")
 
 @dataclass(frozen=True)
 class BaseModelFacts:
-    """What a base model's config.json says; None where it does not."""
+    """What a base model's config.json or a study file says; None where it does not."""
 
     model_type: str | None
     n_layers: int | None
     d_model: int | None
     revision: str | None = None
+    n_parameters: int | None = None
 
 
 def read_base_model(model_id: str, *, endpoint: str, token: str | None) -> BaseModelFacts | None:
@@ -54,6 +55,7 @@ def registered_base_model(model_id: str, *, manifests: Path) -> BaseModelFacts |
                     model_type=model_type if isinstance(model_type, str) else None,
                     n_layers=_size(entry, ("n_layers",)),
                     d_model=_size(entry, ("d_model",)),
+                    n_parameters=_size(entry, ("n_parameters",)),
                 )
     return None
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 
+from release.importing.decided import Place
 from validators.readme.block_counts import lint_block_counts
 from validators.readme.card_links import lint_links
 from validators.readme.card_text import CardText
@@ -95,15 +96,16 @@ class Fault:
 
 @dataclass(frozen=True)
 class Faults:
-    """All findings on a card, by code and line."""
+    """All findings on a card, by code and line; `decided` are words that people found wrong."""
 
     all: tuple[Fault, ...] = ()
+    decided: tuple[Fault, ...] = ()
 
     @cached_property
     def by_line(self) -> Mapping[int, tuple[Fault, ...]]:
         """The findings by the line that they are on."""
         found: dict[int, tuple[Fault, ...]] = {}
-        for fault in self.all:
+        for fault in (*self.all, *self.decided):
             found[fault.line] = (*found.get(fault.line, ()), fault)
         return found
 
@@ -113,6 +115,10 @@ class Faults:
             fault.mended is None and _touches(fault, text, start, end)
             for fault in self.by_line.get(line, ())
         )
+
+    def about(self, lines: Iterable[int], text: str, start: int, end: int) -> tuple[Fault, ...]:
+        """The findings, mended or not, that are about these characters of a text on the lines."""
+        return tuple(fault for fault in self.on(lines) if _touches(fault, text, start, end))
 
     def on(self, lines: Iterable[int]) -> tuple[Fault, ...]:
         """The findings on any of these lines, mended or not: a text would repeat what they name."""
@@ -130,8 +136,8 @@ class Faults:
         return any((fault.mended or "").startswith(beginning) for fault in on_line)
 
 
-def find_faults(card: CardText, known: Surroundings) -> Faults:
-    """Ask every check of a card's text."""
+def find_faults(card: CardText, known: Surroundings, left_out: Iterable[Place] = ()) -> Faults:
+    """Ask every check of a card's text; `left_out` are the words that people decided against."""
     found = {
         Fault(code, finding.line, finding.what, finding.excerpt, _mended(code, finding))
         for code, lints in LINTS.items()
@@ -139,12 +145,17 @@ def find_faults(card: CardText, known: Surroundings) -> Faults:
         for lint in lints
         for finding in islice(lint(card, known), _MOST)
     }
-    return Faults(tuple(sorted(found, key=lambda f: (f.line, f.code, f.what))))
+    return Faults(
+        tuple(sorted(found, key=lambda f: (f.line, f.code, f.what))),
+        tuple(Fault(DECIDED, p.line, p.correction.words, p.words, None) for p in left_out),
+    )
 
 
+DECIDED = "decided"
 DIGITS = "carried with three decimals"
 FEW_VECTORS = "carried with the vectors it was taken on, and a caveat"
 PEAK = "both carried, and a caveat"
+ATTRIBUTION = "carried at most without that source"
 SCOPE = "held for the JumpReLU SAEs alone, in recipe.jumprelu.threshold"
 BOUND = "carried as the bound that it is"
 _WRONG_TOTAL = re.compile(r"(?:^|, not )(\d{1,6}) SAEs")
@@ -161,6 +172,8 @@ def _mended(code: str, finding: Finding) -> str | None:
         return "carried as an accuracy of unspecified kind, which is compared with none"
     if code == "R012" and finding.what.endswith("SAEs have no threshold"):
         return SCOPE
+    if code == "R020" and " kernel, and arXiv:" in finding.what:
+        return ATTRIBUTION
     if code == "R016" and finding.what.endswith("without the n it rests on"):
         return "carried with an unknown n"
     if code == "R019" and " is a bound, under " in finding.what:

@@ -29,7 +29,9 @@ _LABELS = {
     "honest_only": ["honest"],
 }
 _NO_PRECISION = "No file of the repository says in which precision the base model ran."
-_NO_LABELS = "Neither names nor configs tell the labels of the SAEs; the card speaks of these two."
+_NO_LABELS = (
+    "Neither names nor configs tell the labels of the SAEs; the original page speaks of both."
+)
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,9 @@ def draft(facts: Facts) -> Entries:
     if facts.repo_id is not None:
         entries.append(Entry("weights", _weights(facts, facts.repo_id, facts.commit)))
     assumed = _assumed_keys(tuple(entries))
-    entries += stated_entries(facts.stated, assumed, commit=facts.commit)
+    entries += stated_entries(
+        facts.stated, assumed, commit=facts.commit, on_base_model=_on_base_model(facts)
+    )
     return tuple(entries)
 
 
@@ -112,6 +116,15 @@ def _summary(facts: Facts) -> Entry:
     base_model = facts.base_model_id
     of = f" of {base_model}" if base_model else ""
     return Entry("summary", f"Sparse autoencoders on the residual stream{of}.", "say more")
+
+
+def _on_base_model(facts: Facts) -> tuple[str, ...]:
+    """Its number of parameters by the card, where nothing else says it."""
+    counted = facts.stated.n_parameters
+    is_known = facts.base_model is not None and facts.base_model.n_parameters is not None
+    if counted is None or is_known or counted in str(_summary(facts).value):
+        return ()
+    return (f"By the original page, the base model has {counted} parameters.",)
 
 
 def _assumed_keys(entries: Entries, *, prefix: str = "") -> dict[str, str]:
@@ -152,6 +165,8 @@ def _base_model(facts: Facts) -> Entries:
     by_card = facts.stated.n_layers if n_layers is None else None
     precision = facts.stated.references.precision
     default = {"weights": "fp32", "compute": "fp32"}
+    n_parameters = stated.n_parameters if stated else None
+    counted = (Entry("n_parameters", n_parameters),) if n_parameters else ()
     return (
         _known("id", facts.base_model_id, if_not="owner/name of the model on the Hub"),
         Entry("revision", None, "not known: which commit the activations came from"),
@@ -163,6 +178,7 @@ def _base_model(facts: Facts) -> Entries:
             comment="from the card" if by_card else None,
         ),
         _known("d_model", d_in, comment="the SAEs' d_in" if d_in else None),
+        *counted,
         Entry("precision", precision, "from the card")
         if precision
         else Entry("precision", default, "assumed", assumed=_NO_PRECISION),

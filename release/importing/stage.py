@@ -18,6 +18,7 @@ from manifests.progress import Progress
 from release.importing.base_config import BaseModelFacts
 from release.importing.card import README, CardFacts, card_facts, read_readme
 from release.importing.comparison import compare_card, compare_saes
+from release.importing.decided import DecidedCard, Decisions, decide, decided_findings
 from release.importing.draft import NOT_KNOWN, Facts, draft, is_repo_id, unknown_keys
 from release.importing.findings import Finding, grouped
 from release.importing.matrix import recover_matrix
@@ -40,6 +41,7 @@ from validators.readme.findings import SaeFacts
 PUBLISHED_MANIFEST = "manifest.json"
 
 FindBaseModel = Callable[[str], BaseModelFacts | None]
+FindDecisions = Callable[[str], Decisions | None]
 
 
 class NothingToImport(ReleaseError):
@@ -77,6 +79,7 @@ def import_repository(
     *,
     find_base_model: FindBaseModel,
     find_paper: FindPaper = lambda _: None,
+    find_decisions: FindDecisions = lambda _: None,
     progress: Progress,
 ) -> Imported:
     """Write the manifest that a repository would follow.
@@ -85,6 +88,7 @@ def import_repository(
         repository: a folder, or a commit on a Hub; of its weights only the headers are read.
         find_base_model: what is known of a base model, by its id.
         find_paper: a work that is known by its arXiv id.
+        find_decisions: what a manifest of a repository decided about its card, by the id.
         progress: told how far the reading is.
 
     Raises:
@@ -108,14 +112,18 @@ def import_repository(
         )
     readme, about_readme = read_readme(repository)
     findings += about_readme
-    card, about_card = card_facts(readme) if readme is not None else (CardFacts(), ())
-    findings += about_card
+    commit = repository.oid if isinstance(repository, HubRepository) else None
+    card, decided = CardFacts(), DecidedCard("")
+    repo_id = repository.name if commit else None
+    if readme is not None:
+        repo_id = repo_id or _only_id(card_facts(readme)[0])
+        decided = decide(readme, find_decisions(repo_id) if repo_id else None)
+        card, about_card = card_facts(decided.text)
+        findings += (*about_card, *decided_findings(decided))
     findings += compare_saes(saes, names.cells)
     findings += compare_card(card, saes, names.cells)
-    commit = repository.oid if isinstance(repository, HubRepository) else None
-    snippet_ids = [each for each in card.repo_ids if is_repo_id(each)]
     facts = Facts(
-        repo_id=repository.name if commit else (snippet_ids[0] if len(snippet_ids) == 1 else None),
+        repo_id=repo_id,
         commit=commit,
         card=card,
         saes=saes,
@@ -130,7 +138,7 @@ def import_repository(
         findings += _base_model_findings(facts)
     findings += _size_findings(facts)
     if readme is not None:
-        facts = replace(facts, stated=_stated(readme, facts, repository, find_paper))
+        facts = replace(facts, stated=_stated(decided, facts, repository, find_paper))
         findings += _fault_findings(facts.stated)
     published, about_published = _published(repository, saes)
     findings += about_published
@@ -218,10 +226,19 @@ def _name_findings(names: RecoveredNames, saes: dict[str, FoundSae]) -> Iterator
             )
 
 
-def _stated(text: str, facts: Facts, repository: Repository, find_paper: FindPaper) -> Stated:
+def _only_id(card: CardFacts) -> str | None:
+    """The one repository that a card's snippets load from."""
+    ids = [each for each in card.repo_ids if is_repo_id(each)]
+    return ids[0] if len(ids) == 1 else None
+
+
+def _stated(
+    decided: DecidedCard, facts: Facts, repository: Repository, find_paper: FindPaper
+) -> Stated:
     return read_stated(
-        text,
+        decided,
         cells=facts.cells,
+        base_model_id=facts.base_model_id,
         base_model=facts.base_model,
         saes=_sae_facts(facts),
         files=tuple(repository.files),

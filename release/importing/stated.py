@@ -16,6 +16,7 @@ from release.importing.card_lines import (
     has_markup,
     paragraphs,
 )
+from release.importing.decided import DecidedCard
 from release.importing.names import Cell
 from release.importing.stated_numbers import StatedNumber, stated_numbers
 from release.importing.stated_references import (
@@ -40,6 +41,7 @@ _GAUSSIAN = re.compile(r"\bgaussian[- ]kernel\b", re.IGNORECASE)
 _LABELS = ("deceptive", "honest")
 _BEGINNING = 40
 _TEMPERATURE = re.compile(r"\btemperature(?: ?[=:] ?| of | )(\d(?:\.\d{1,3})?)(?![\d.]\d)")
+_PARAMETERS = re.compile(r"(?<![\w.])(\d{1,4}(?:\.\d{1,3})? ?[BM])[ -]param(?:eter)?s?\b")
 _NULL = re.compile(
     r"\bnull (?:distribution|baseline)\b|\bpermut\w+|\brandom (?:latents|features)\b", re.I
 )
@@ -51,8 +53,9 @@ class Stated:
 
     `zero_threshold_line` is where it says that JumpReLU thresholds stayed at 0; `has_gaussian_ste`
     that an estimator with a Gaussian kernel trained some. `labels` are those it speaks of, and
-    `n_layers` is its number of blocks of the base model, where it has one; `has_null` that it
-    speaks of chance, permutations or a null distribution; `temperature` is that of sampling.
+    `n_layers` is its number of blocks of the base model, where it has one, `n_parameters` that of
+    its parameters as it is written, such as 1.88B; `has_null` that it speaks of chance,
+    permutations or a null distribution; `temperature` is that of sampling.
     """
 
     numbers: tuple[StatedNumber, ...] = ()
@@ -63,8 +66,10 @@ class Stated:
     has_gaussian_ste: bool = False
     labels: tuple[str, ...] = ()
     n_layers: int | None = None
+    n_parameters: str | None = None
     has_null: bool = False
     temperature: float | None = None
+    decided: DecidedCard = field(default_factory=lambda: DecidedCard(""))
 
     @property
     def n_completions(self) -> int | None:
@@ -74,9 +79,10 @@ class Stated:
 
 
 def read_stated(
-    text: str,
+    decided: DecidedCard,
     *,
     cells: Mapping[str, Cell],
+    base_model_id: str | None,
     base_model: BaseModelFacts | None,
     saes: tuple[SaeFacts, ...],
     files: tuple[str, ...],
@@ -87,8 +93,9 @@ def read_stated(
     """Read a card, holding it against itself and against what is known besides.
 
     Args:
-        text: README.md.
+        decided: README.md, and what people decided about it before.
         cells: the SAEs by id.
+        base_model_id: its id on the Hub; None where that is not known.
         base_model: what is known of it; None where nothing is.
         saes: what the configs say; empty where one cannot be read.
         files: paths in the repository.
@@ -96,7 +103,7 @@ def read_stated(
         d_sae: latents of an SAE; None where that is not known.
         find_paper: a work that is known by its arXiv id.
     """
-    card = read_card(text[:MAX_CHARACTERS])
+    card = read_card(decided.text[:MAX_CHARACTERS])
     model_type = base_model.model_type if base_model else None
     papers = {arxiv: paper for arxiv in arxiv_ids(card) if (paper := find_paper(arxiv))}
     faults = find_faults(
@@ -111,6 +118,7 @@ def read_stated(
             files=frozenset(files),
             papers={arxiv: (paper.title, paper.authors) for arxiv, paper in papers.items()},
         ),
+        decided.left_out,
     )
     lines = card_lines(card)
     parts = tuple(paragraphs(lines, has_markup=has_markup(card)))
@@ -125,8 +133,10 @@ def read_stated(
         ),
         labels=_labels(card),
         n_layers=layers_of_model(card, Surroundings()),
+        n_parameters=_parameters(parts, faults, base_model_id),
         temperature=_temperature(parts, faults),
         has_null=any(_NULL.search(part.text) for part in parts),
+        decided=decided,
     )
 
 
@@ -147,6 +157,20 @@ def _temperature(parts: tuple[Paragraph, ...], faults: Faults) -> float | None:
         if not any(faults.spoils(number, part.text, *match.span()) for number in part.numbers)
     }
     return found.pop() if len(found) == 1 and min(found) > 0 else None
+
+
+def _parameters(
+    parts: tuple[Paragraph, ...], faults: Faults, base_model_id: str | None
+) -> str | None:
+    """The one number of parameters that stands in paragraphs which name the base model."""
+    found = {
+        match[1].replace(" ", "")
+        for part in parts
+        if base_model_id and base_model_id in part.text
+        for match in _PARAMETERS.finditer(part.text)
+        if not any(faults.spoils(number, part.text, *match.span()) for number in part.numbers)
+    }
+    return found.pop() if len(found) == 1 else None
 
 
 def _labels(card: CardText) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ _CONTEXT = re.compile(r"(?P<key>[A-Za-z_]{1,20}) ?= ?(?P<value>\d{1,9})\b[:,]")
 _FRACTION = re.compile(
     r"(?<![\w./])(\d{1,6})(?:/| of )(\d{1,6})(?![\w/.]\d) (?P<what>[^.;(]{3,90})"
 )
+_SPLIT_REST = re.compile(r"\(\d{1,6} [a-z]{2,30}(?:, \d{1,6} [a-z]{2,30}){0,5}\)")
 _RANGE = re.compile(
     r"(?P<label>[A-Z]\w{2,20}) \((?P<low>\d{1,3}(?:\.\d{1,4})?)\s?[\u2013-]\s?"
     r"(?P<high>\d{1,3}(?:\.\d{1,4})?)%\)"
@@ -225,7 +226,9 @@ def _from_text(reader: _Reader, paragraph: Paragraph) -> Iterator[StatedNumber]:
         if about is None and "conditions" in what and "STE" in text:
             about, what = "conditions_in_which_ste_beats_topk", "STE conditions"
         if about in COUNTS:
-            fraction = number(what, about, part.start())
+            # (0 collapses, 1 inconclusive): how the rest of the total splits.
+            rest = _SPLIT_REST.match(text, part.end())
+            fraction = number(f"{what} {rest[0]}" if rest else what, about, part.start())
             if fraction is not None:
                 yield replace(fraction, out_of=int(part[2]), unit="count")
     yield from _of_layers(number, text)

@@ -168,13 +168,16 @@ def _collection(prose: list[CardLine]) -> Iterator[str]:
 
 
 def _machine(prose: list[CardLine], faults: Faults) -> dict[str, Any]:
-    """The GPU's line, and the software without what a check found something in."""
+    """The GPU's line and the software, without what something was found in."""
     machine: dict[str, Any] = {}
     software: list[str] = []
     for line in prose:
         device = _DEVICE.match(line.text) if not machine else None
         if device and re.search(r"\d", line.text):
             machine = read_machine(line.text[device.start("device") :])
+            memory = _MEMORY.search(line.text, device.start("device"))
+            if memory and faults.spoils(line.number, line.text, *memory.span()):
+                machine.pop("memory_gb", None)
             software += [found[0] for found in _DRIVER.finditer(line.text)]
         if stack := _SOFTWARE.match(line.text):
             for package in _PACKAGE.finditer(line.text, stack.start("items"), stack.end("items")):

@@ -1,6 +1,8 @@
 """The texts that a card is read for: limitations, uses, what the data is and how it was labelled.
 
-A paragraph with a finding in it is left out as a whole: what remained of it might say the opposite.
+Of a paragraph with a finding in it, the sentences are carried in which nothing was found and that
+do not hang on one in which something was. A paragraph that opens with a claim is left out as a
+whole, and so are uses: what remained of them might say the opposite.
 """
 
 from __future__ import annotations
@@ -9,9 +11,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from release.importing.card_faults import SCOPE, Fault, Faults
+from release.importing.card_faults import ATTRIBUTION, SCOPE, Fault, Faults
 from release.importing.card_lines import CardLine, Paragraph
 from release.importing.printable import one_line
+from release.importing.standing_sentences import HANGS, SENTENCE_END, is_spoiled, standing
 
 MAX_TEXTS = 30
 _MAX_CHARACTERS = 1_500
@@ -26,8 +29,24 @@ _MEASURES = re.compile(
     r"(?:discriminates?|measures?|detects?)",
     re.IGNORECASE,
 )
-_LEAD = re.compile(r"(?P<lead>[^.:!?\n]{3,90}?)(?:\s*\([^()]{1,60}\))?\s?[.:]\s+(?=\S)")
-_BOLD_LEAD = re.compile(r"\s*\*\*(?P<lead>[^*\n]{3,120})\*\*\s*[:.\u2014\u2013-]?\s*")
+_LEAD = re.compile(
+    r"(?P<lead>[^.:!?\n]{3,90}?)(?:\s*\((?P<aside>[^()]{1,60})\))?\s?(?P<mark>[.:])\s+(?=\S)"
+)
+_BOLD_LEAD = re.compile(
+    r"\s*\*\*(?P<lead>[^*\n]{3,120})\*\*\s*(?:\((?P<aside>[^()]{1,60})\)\s?(?=[:.\u2014\u2013]))?"
+    r"(?P<mark>[:.\u2014\u2013-]?)\s*"
+)
+_ASIDE = re.compile(r"\s*\((?P<aside>[^()]{1,60})\)$")
+_DATE = re.compile(
+    r"\b(?:19|20)\d\d-\d\d(?:-\d\d)?\b"
+    r"|\b(?:\d{1,2} )?(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]{0,6}\.?"
+    r"(?: \d{1,2},)? (?:19|20)\d\d\b"
+)
+_ABOUT_OTHERS = re.compile(r"portab|transfer|other (?:base )?models?\b", re.IGNORECASE)
+_OTHER_MODEL = re.compile(
+    r"(?P<name>(?:[\w.-]{1,60}/)?(?:[A-Za-z][\w.]{0,30}-){0,4}[A-Za-z]?\d{1,4}(?:\.\d{1,3})?[BM]"
+    r"(?:-[A-Za-z]\w{0,20}){0,3})(?:\s?\((?P<what>[^()]{3,80})\))?\s?:\s+(?P<said>\S.*)"
+)
 _NOTES = re.compile(r"note\b|code\b|see\b", re.IGNORECASE)
 _LABELLED = re.compile(
     r"\b(?:classified|labell?ed|assigned|judged) (?:\w{1,20} )?(?:by|with|when)\b"
@@ -46,7 +65,6 @@ _CONTEXT_LEAD = re.compile(r"(?:architecture|background)(?: note)?", re.IGNORECA
 _PLEASE = re.compile(r"\s*[(\u2014\u2013-]+\s*please read\b.*", re.IGNORECASE)
 _SAMPLED = re.compile(r"\bsampl(?:ed|ing)\b", re.IGNORECASE)
 _DATA_SECTION = re.compile(r"training (?:distribution|data)|data(?:set)?", re.IGNORECASE)
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"(])")
 
 
 @dataclass(frozen=True)
@@ -103,7 +121,8 @@ def stated_texts(
             section, by_lead = paragraph.section, False
             found = _USES.search(section)
             use = "" if found is None else "no" if found["no"] else "yes"
-        lead, text = _lead(paragraph)
+        opening = _lead(paragraph)
+        lead, text = opening.words, opening.text
         opens = _USES.match(lead or paragraph.text)
         if opens and not is_bullet:
             use, by_lead = "no" if opens["no"] else "yes", True
@@ -124,48 +143,84 @@ def stated_texts(
             spoiled = faults.on(paragraph.numbers)
             left_out += spoiled
             said = text if _CONTEXT_LEAD.fullmatch(lead) else paragraph.text
-            if not spoiled and len(said) > _OPENING:
+            said = standing(paragraph, said, faults) if spoiled else said
+            if len(said) > _OPENING:
                 context.append(_capital(one_line(said, at_most=_MAX_CHARACTERS)))
+            continue
+        other = _OTHER_MODEL.fullmatch(paragraph.text) if is_bullet else None
+        if other and _ABOUT_OTHERS.search(section):
+            left_out += faults.on(paragraph.numbers)
+            caveats += _of_another_model(paragraph, other, faults)
             continue
         is_limit = bool(_LIMITS.search(section)) or bool(lead and _LIMITS.search(lead))
         if not (use or is_limit) or paragraph.numbers & rows:
             continue
         spoiled = faults.on(paragraph.numbers)
-        if spoiled and all(fault.mended == SCOPE for fault in spoiled):
+        is_of_scope = bool(spoiled) and all(fault.mended == SCOPE for fault in spoiled)
+        if spoiled:
             left_out += spoiled
-            rest = " ".join(_unspoiled(paragraph, text, faults))
-            caveats += _caveat(paragraph, lead, rest) if lead else ()
-        elif spoiled:
-            left_out += spoiled
+            if not use and (opening.is_label or is_of_scope):
+                caveats += _rest_of_caveat(paragraph, opening, faults)
         elif use:
             said = text if opens else paragraph.text
             said = _capital(one_line(said, at_most=_MAX_CHARACTERS))
             (no if use == "no" else yes).append(said)
         else:
             caveats += _caveat(paragraph, lead, text)
+    description = _sentence(paragraphs, faults, _is_about_sampling)
     return StatedTexts(
         caveats=tuple(_merged(caveats[: 2 * MAX_TEXTS]))[:MAX_TEXTS],
         uses=StatedUses(measures, not_measured, tuple(yes)[:MAX_TEXTS], tuple(no)[:MAX_TEXTS]),
-        description=_sentence(paragraphs, faults, _is_about_sampling),
+        description=description,
         label_rule=_sentence(paragraphs, faults, _is_about_labels),
         label_precision=_sentence(paragraphs, faults, _is_about_their_precision),
-        context=tuple(context)[:MAX_TEXTS],
+        context=tuple(_without(context, description))[:MAX_TEXTS],
         left_out=tuple(dict.fromkeys(left_out)),
     )
 
 
-def _lead(paragraph: Paragraph) -> tuple[str, str]:
-    """The first words in bold, or up to the first stop, and what comes after them."""
+@dataclass(frozen=True)
+class _Lead:
+    """The first words of a paragraph, in bold or up to the first stop, and what comes after them.
+
+    Of a bracket behind them only a date stays; `end` is where what stays ends in the paragraph.
+    `is_label`: no full stop ends them, so they name what follows and claim nothing.
+    """
+
+    words: str
+    text: str
+    end: int = 0
+    is_label: bool = True
+
+
+def _lead(paragraph: Paragraph) -> _Lead:
     written = paragraph.raw if paragraph.raw[:2] == "**" else paragraph.raw.lstrip("-*+• ")
     raw = _BOLD_LEAD.match(written)
     if raw:
         lead = raw["lead"].strip(" .:")
         start = paragraph.text.find(lead)
-        return lead, paragraph.text[start + len(lead) :].lstrip(" .:\u2014\u2013-")
+        inside = _ASIDE.search(lead)
+        words = lead[: inside.start()] if inside else lead
+        aside = inside["aside"] if inside else raw["aside"]
+        dated = _dated(words, aside)
+        until = start + len(lead)
+        if raw["aside"]:
+            until = paragraph.text.find(raw["aside"], until) + len(raw["aside"])
+        text = paragraph.text[until:].lstrip(" ).:\u2014\u2013-")
+        is_label = not raw["lead"].rstrip().endswith(".") and raw["mark"] != "."
+        return _Lead(dated, text, start + len(words) if dated == words else until, is_label)
     found = _LEAD.match(paragraph.text)
     if found and not _NOTES.match(found["lead"]):
-        return found["lead"].strip(), paragraph.text[found.end() :]
-    return "", paragraph.text
+        words = found["lead"].strip()
+        dated = _dated(words, found["aside"])
+        end = found.end("lead" if dated == words else "aside")
+        return _Lead(dated, paragraph.text[found.end() :], end, found["mark"] == ":")
+    return _Lead("", paragraph.text)
+
+
+def _dated(words: str, aside: str | None) -> str:
+    date = _DATE.search(aside or "")
+    return f"{words} ({date[0]})" if date else words
 
 
 def _caveat(paragraph: Paragraph, lead: str, text: str) -> Iterator[StatedText]:
@@ -180,13 +235,38 @@ def _caveat(paragraph: Paragraph, lead: str, text: str) -> Iterator[StatedText]:
         )
 
 
-def _unspoiled(paragraph: Paragraph, text: str, faults: Faults) -> Iterator[str]:
-    """The sentences of a text in which nothing was found."""
-    excerpts = [fault.excerpt for fault in faults.on(paragraph.numbers)]
-    for sentence in _SENTENCE_END.split(text):
-        words = sentence.rstrip(" .!?")
-        if not any(excerpt in words or words in excerpt for excerpt in excerpts):
-            yield sentence
+def _rest_of_caveat(paragraph: Paragraph, opening: _Lead, faults: Faults) -> Iterator[StatedText]:
+    title = opening.words or _PLEASE.sub("", paragraph.section)
+    if opening.end and is_spoiled(paragraph, 0, opening.end, faults):
+        return
+    rest = standing(paragraph, opening.text, faults)
+    if len(title) > 3 and len(rest) > _SHORT:
+        line = paragraph.lines[0].number
+        text = one_line(_capital(rest), at_most=_MAX_CHARACTERS)
+        yield StatedText(one_line(title, at_most=120), text, line)
+
+
+def _of_another_model(
+    paragraph: Paragraph, item: re.Match[str], faults: Faults
+) -> Iterator[StatedText]:
+    """An item of a list on transfer that begins with a model's name."""
+    name = f"{item['name']} ({item['what']})" if item["what"] else item["name"]
+    said = standing(paragraph, item["said"], faults)
+    if len(said) > _SHORT and not is_spoiled(paragraph, 0, item.start("said"), faults):
+        title = one_line(f"On another model, {name}", at_most=120)
+        text = one_line(_capital(said), at_most=_MAX_CHARACTERS)
+        yield StatedText(title, text, paragraph.lines[0].number)
+
+
+def _without(texts: list[str], said: str | None) -> Iterator[str]:
+    """The texts without a sentence that stands elsewhere, unless the next one hangs on it."""
+    for text in texts:
+        before, found, after = text.partition(said) if said else (text, "", "")
+        rest = " ".join(f"{before.strip()} {after.strip()}".split())
+        if not found or HANGS.match(after.strip()):
+            yield text
+        elif len(rest) > _OPENING:
+            yield rest
 
 
 def _capital(text: str) -> str:
@@ -209,12 +289,11 @@ def _sentence(paragraphs: tuple[Paragraph, ...], faults: Faults, fits: object) -
     """The first sentence of a kind in which nothing was found."""
     for paragraph in paragraphs:
         at = 0
-        for sentence in _SENTENCE_END.split(paragraph.text[:4_000]):
+        for sentence in SENTENCE_END.split(paragraph.text[:4_000]):
             start = paragraph.text.find(sentence, at)
             at = start + len(sentence)
-            is_spoiled = any(
-                faults.spoils(number, paragraph.text, start, at) for number in paragraph.numbers
-            )
+            found = faults.about(paragraph.numbers, paragraph.text, start, at)
+            is_spoiled = any(fault.mended in (None, ATTRIBUTION) for fault in found)
             if len(sentence) > 40 and not is_spoiled and fits(paragraph, sentence):  # type: ignore[operator]
                 return one_line(sentence, at_most=600)
     return None
@@ -234,4 +313,4 @@ def _is_about_sampling(paragraph: Paragraph, sentence: str) -> bool:
     if _DATA_SECTION.fullmatch(paragraph.section.strip(" :")):
         return True
     is_whole = not sentence.rstrip().endswith(":")
-    return is_whole and "completions" in sentence and bool(_SAMPLED.search(sentence))
+    return is_whole and "completions" in sentence.lower() and bool(_SAMPLED.search(sentence))

@@ -8,6 +8,7 @@ rendered from the draft, and on the one that is rendered from the study's manife
 from __future__ import annotations
 
 import json
+import re
 import sys
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ from manifests.load import LoadedManifest, load_manifest
 from manifests.progress import Silent
 from release.importing.base_config import registered_base_model
 from release.importing.card_faults import find_faults
+from release.importing.decided import Decisions, decide, registered_decisions
 from release.importing.known_papers import registered_paper
 from release.importing.stage import import_repository
 from validators.reading.local_repository import LocalRepository
@@ -36,23 +38,9 @@ if not FOLDER.is_dir():
 
 MANIFESTS = Path(__file__).resolve().parents[3] / "manifests"
 SEEDS = (T, S, N, G)
-# Facts that stand only in sentences in which a check finds something, or in words that no rule
-# reads.
-MAY_BE_LOST = {
-    T: {"date of the STE fix", "inconclusive"},
-    S: {"date of the STE fix"},
-    N: {"date of the STE fix", "parameters of the base model"},
-    G: {"other model, E2B-IT", "other model, E4B"},
-}
-# What the study's manifests do not hold: facts of other repositories, and a date.
-STUDY_LACKS = {
-    T: set(),
-    S: set(),
-    N: set(),
-    G: set(),
-}
-# What no check finds, and what a draft therefore repeats until a person takes it out.
-MAY_STAND = {
+# What takes knowledge from elsewhere to see, so that a draft repeats it where no manifest of the
+# repository says what is wrong with it.
+STANDS_ALONE = {
     T: {"not converged"},
     S: set(),
     N: {"a single prompt"},
@@ -85,9 +73,15 @@ def stand_in(loaded: LoadedManifest, root: Path, write_sae, config_of) -> None: 
 
 @pytest.fixture
 def draft_card(tmp_path, write_sae, config_of):  # type: ignore[no-untyped-def]
-    """`draft_card(seed)`: the text of the card that is rendered from the imported draft."""
+    """`draft_card(seed, beside=True)`: the text of the card rendered from the imported draft.
 
-    def rendered(seed: str) -> str:
+    `beside`: the study's manifests lie beside the draft. Else its study file alone does.
+    """
+
+    def rendered(seed: str, *, beside: bool) -> str:
+        find_decisions = (
+            partial(registered_decisions, manifests=MANIFESTS) if beside else lambda _: None
+        )
         loaded = load_manifest(MANIFESTS / f"{seed}.yaml")
         root = tmp_path / loaded.manifest.repo_id.partition("/")[2]
         root.mkdir()
@@ -96,6 +90,7 @@ def draft_card(tmp_path, write_sae, config_of):  # type: ignore[no-untyped-def]
             LocalRepository(root),
             find_base_model=partial(registered_base_model, manifests=MANIFESTS),
             find_paper=partial(registered_paper, manifests=MANIFESTS),
+            find_decisions=find_decisions,
             progress=Silent(),
         )
         assert imported.loads, imported.keys_to_fill_in
@@ -130,10 +125,20 @@ needs_sparse_files = pytest.mark.skipif(
 
 @needs_sparse_files
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_draft_card_has_the_facts_and_no_fault_that_a_check_finds(seed, draft_card) -> None:
-    card = draft_card(seed)
-    assert set(lost(seed, plain(card))) <= MAY_BE_LOST[seed]
-    assert standing(seed, plain(card)) <= MAY_STAND[seed]
+def test_a_draft_card_has_every_fact_and_no_fault(seed, draft_card) -> None:
+    card = draft_card(seed, beside=True)
+    assert lost(seed, plain(card)) == []
+    assert standing(seed, plain(card)) == set()
+    found = find_faults(read_card(card), Surroundings())
+    assert {fault.code for fault in found.all} <= MAY_BE_FOUND_AGAIN[seed]
+
+
+@needs_sparse_files
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_draft_alone_repeats_only_what_no_check_finds(seed, draft_card) -> None:
+    card = draft_card(seed, beside=False)
+    assert lost(seed, plain(card)) == []
+    assert standing(seed, plain(card)) == STANDS_ALONE[seed]
     found = find_faults(read_card(card), Surroundings())
     assert {fault.code for fault in found.all} <= MAY_BE_FOUND_AGAIN[seed]
 
@@ -141,8 +146,25 @@ def test_a_draft_card_has_the_facts_and_no_fault_that_a_check_finds(seed, draft_
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_studys_own_card_has_all_facts_and_no_fault(seed, tmp_path) -> None:
     card = card_of(load_manifest(MANIFESTS / f"{seed}.yaml"), tmp_path)
-    assert set(lost(seed, plain(card))) <= STUDY_LACKS[seed]
+    assert lost(seed, plain(card)) == []
     assert standing(seed, plain(card)) == set()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_correction_of_the_studys_manifests_is_found_on_its_page(seed) -> None:
+    resolutions = load_manifest(MANIFESTS / f"{seed}.yaml").manifest.resolutions
+    page = (FOLDER / f"{seed}.card.txt").read_text(encoding="utf-8")
+    decided = decide(page, Decisions(seed, resolutions)).decided
+    assert [words for each in decided for words in each.missing] == []
+    for each in decided:
+        assert not each.places or _lines(each.resolution.found) & set(each.lines), each
+
+
+def _lines(found: str) -> set[int]:
+    """The lines that a resolution names, ranges such as 128-130 written out."""
+    said = re.findall(r"\b[Ll]ines? (\d+(?:-\d+)?(?:(?:, | and )\d+(?:-\d+)?)*)", found)
+    ends = [[int(end) for end in part.split("-")] for part in re.findall(r"[\d-]+", " ".join(said))]
+    return {line for each in ends for line in range(each[0], each[-1] + 1)}
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -312,8 +312,10 @@ def test_a_page_without_markup_is_read_by_its_lines(imported) -> None:
     assert draft.data["data"]["conditions"]["mixed"]["n"] == 90
     caveats = {each["title"]: each["text"] for each in draft.data["caveats"]}
     assert caveats["Small pool"].startswith("Ninety completions")
-    # Half of the SAEs have no threshold: R012. The recipe says it of those that have one.
-    assert caveats["JumpReLU threshold not learned"] == "Half of them may fire."
+    # Half of the SAEs have no threshold: R012. It is said of those that have one.
+    assert caveats["JumpReLU threshold not learned"] == (
+        "All JumpReLU SAEs here have threshold = 0. Half of them may fire."
+    )
     assert draft.data["recipe"]["jumprelu"] == {"threshold": "fixed_at_zero"}
     # A comment in code that lost its block is no heading, and code is no text.
     assert "Step one" not in draft.text
