@@ -8,6 +8,9 @@ instead of raising an error.
 from __future__ import annotations
 
 import io
+import os
+import re
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -21,9 +24,14 @@ from release.task_display import LinesTask, bar
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rich.console import Console, RenderableType
+    from rich.console import Console
 
+    from release.text_table import TextTable
     from validators.report import Report
+
+_FULL_WIDTH = 80
+# The indent of a line, and a short label that stands in a column of its own.
+_HEAD = re.compile(r" *(?:\S+(?: \S+){0,2} {2,})?")
 
 
 def make_streams_tolerant() -> None:
@@ -35,26 +43,43 @@ def make_streams_tolerant() -> None:
 
 def stdout_console() -> Console:
     """Where results go."""
-    from rich.console import Console
-
-    return Console(soft_wrap=False, highlight=False, emoji=False, markup=False)
+    return _console(stderr=False, soft_wrap=False)
 
 
 def stderr_console() -> Console:
     """Where progress, notes and errors go."""
+    return _console(stderr=True, soft_wrap=True)
+
+
+def _console(*, stderr: bool, soft_wrap: bool) -> Console:
     from rich.console import Console
 
-    return Console(stderr=True, soft_wrap=True, highlight=False, emoji=False, markup=False)
+    width = height = None
+    # A terminal without cursor movements is 80 columns wide to rich, however wide it is.
+    if os.environ.get("TERM", "").lower() in ("dumb", "unknown"):
+        width, height = shutil.get_terminal_size()
+    return Console(
+        stderr=stderr,
+        soft_wrap=soft_wrap,
+        highlight=False,
+        emoji=False,
+        markup=False,
+        width=width,
+        height=height,
+    )
 
 
-def show(*renderables: RenderableType) -> None:
-    """Print results for people to stdout.
+def show(*results: str | TextTable) -> None:
+    """Print results for people to stdout, to the width of a terminal.
 
-    A sentence is left to the terminal to break: in a log file, a path in two lines is no path.
+    In a log file every line stays whole: a path in two lines is no path.
     """
     console = stdout_console()
-    for renderable in renderables:
-        console.print(renderable, soft_wrap=isinstance(renderable, str))
+    is_wide = not console.is_terminal and "COLUMNS" not in os.environ
+    for result in results:
+        width = None if is_wide else console.width
+        text = result if isinstance(result, str) else result.text(width)
+        console.print(_to_width(text, console), soft_wrap=True)
 
 
 def show_report(
@@ -62,13 +87,15 @@ def show_report(
 ) -> None:
     """Print a report for people to stdout."""
     from validators.mendable import mendable_codes
-    from validators.presenting.present import NEXT_COMMAND, report_text
+    from validators.presenting.present import NEXT_COMMAND, SCREEN_LINES, report_text
 
     console = stdout_console()
     text = report_text(
         report,
         width=console.width,
-        colour=console.color_system not in (None, "windows"),
+        # Where half as much fits on a line, twice as many lines tell as much.
+        height=max(SCREEN_LINES, SCREEN_LINES * _FULL_WIDTH // console.width),
+        colour=console.color_system not in (None, "windows") and not console.no_color,
         encoding=sys.stdout.encoding or "utf-8",
         mendable=mendable_codes(report),
         mend_command=mend_command,
@@ -99,12 +126,14 @@ def terminal_width() -> int:
 
 def say(text: str) -> None:
     """Say one line on stderr."""
-    stderr_console().print(harmless(text))
+    console = stderr_console()
+    console.print(_to_width(harmless(text), console))
 
 
 def show_error(error: ReleaseError) -> None:
     """Print an error on stderr, its first line marked."""
-    stderr_console().print(harmless(f"error: {error}"), style=None)
+    console = stderr_console()
+    console.print(_to_width(harmless(f"error: {error}"), console))
 
 
 def harmless(text: str) -> str:
@@ -112,6 +141,32 @@ def harmless(text: str) -> str:
     from validators.presenting.printable import no_command, printable
 
     return "\n".join(no_command(line) for line in printable(text).split("\n"))
+
+
+def _to_width(text: str, console: Console) -> str:
+    """Text whose lines end between words where a person looks at them, and nowhere else.
+
+    A terminal by itself ends them in the middle of a word. Paths, ids and commands stay whole.
+    """
+    if not console.is_terminal or max(map(len, text.split("\n"))) <= console.width:
+        return text
+    from validators.presenting.wrapping import wrapped
+
+    lines = []
+    for line in text.split("\n"):
+        if len(line) <= console.width:
+            lines.append(line)
+            continue
+        head = _HEAD.match(line)
+        assert head is not None
+        n_spaces = len(line) - len(line.lstrip(" "))
+        rest = line[head.end() :]
+        # A label beside which the first word does not fit gets no column of its own.
+        n_head = head.end() if head.end() + len(rest.split(" ")[0]) <= console.width else n_spaces
+        lines += wrapped(
+            line[n_head:], width=console.width, first=line[:n_head], rest=" " * (n_spaces + 2)
+        )
+    return "\n".join(lines)
 
 
 class TerminalProgress:
@@ -125,7 +180,7 @@ class TerminalProgress:
 
     def note(self, text: str) -> None:
         """Print a line above the bars."""
-        self._console.print(harmless(text))
+        self._console.print(_to_width(harmless(text), self._console))
 
     @contextmanager
     def task(self, description: str, *, total: float | None) -> Iterator[Task]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rich.table import Table
-
 from cards.sections.architectures import thresholds_of
 from manifests.collection import LoadedCollection
 from manifests.hooks import depth_percent
@@ -13,13 +11,7 @@ from manifests.load import LoadedManifest
 from manifests.matrix import SaeSpec
 from manifests.model import Manifest
 from release.resolved_view import resolved_values
-
-
-def _plain_table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
+from release.text_table import TextTable
 
 
 def value_lines(loaded: LoadedManifest) -> str:
@@ -34,28 +26,23 @@ def value_lines(loaded: LoadedManifest) -> str:
     return "\n".join(lines)
 
 
-def saes_table(loaded: LoadedManifest) -> Table:
+def saes_table(loaded: LoadedManifest) -> TextTable:
     """One row for each SAE of a manifest."""
-    table = _plain_table("id", "hook (transformers)", "depth", "d_in", "d_sae")
+    rows = []
     for spec in loaded.saes:
         depth = depth_percent(spec.layer, loaded.manifest.base_model.n_layers)
-        table.add_row(
-            spec.sae_id, spec.hf_hook_name, f"{depth:.0f}%", str(spec.d_in), str(spec.d_sae)
-        )
-    return table
+        sizes = str(spec.d_in), str(spec.d_sae)
+        rows.append((spec.sae_id, spec.hf_hook_name, f"{depth:.0f}%", *sizes))
+    return TextTable(("id", "hook (transformers)", "depth", "d_in", "d_sae"), tuple(rows))
 
 
-def overview_table(loaded: Iterable[LoadedManifest]) -> Table:
+def overview_table(loaded: Iterable[LoadedManifest]) -> TextTable:
     """One row for each manifest."""
-    table = _plain_table("manifest", "repository", "base model", "SAEs")
-    for one in loaded:
-        table.add_row(
-            one.path.name,
-            one.manifest.repo_id,
-            one.manifest.base_model.id,
-            str(len(one.saes)),
-        )
-    return table
+    rows = tuple(
+        (one.path.name, one.manifest.repo_id, one.manifest.base_model.id, str(len(one.saes)))
+        for one in loaded
+    )
+    return TextTable(("manifest", "repository", "base model", "SAEs"), rows)
 
 
 def summary_sentence(loaded: LoadedManifest) -> str:
@@ -78,20 +65,16 @@ def _kind(manifest: Manifest, spec: SaeSpec) -> str:
     return " ".join(filter(None, words))
 
 
-def members_table(loaded: LoadedCollection) -> Table:
+def members_table(loaded: LoadedCollection) -> TextTable:
     """One row for each repository of a collection; a count nobody gives is 'unknown'."""
-    table = _plain_table("base model", "repository", "SAEs", "from")
+    rows = []
     for member in loaded.members:
         origin = "its manifest" if member.is_derived else "its card"
         if member.is_disputed:
             origin += f" (its card says {member.reported_n_saes})"
-        table.add_row(
-            member.base_model_id,
-            member.repo_id,
-            "unknown" if member.n_saes is None else str(member.n_saes),
-            origin,
-        )
-    return table
+        n_saes = "unknown" if member.n_saes is None else str(member.n_saes)
+        rows.append((member.base_model_id, member.repo_id, n_saes, origin))
+    return TextTable(("base model", "repository", "SAEs", "from"), tuple(rows))
 
 
 def collection_sentence(loaded: LoadedCollection) -> str:

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from release import completion
+
 
 class Engine(StrEnum):
     """What runs the pieces of training work."""
@@ -22,6 +24,7 @@ HubOption = Annotated[
     typer.Option(
         "--hub",
         metavar="URL|embedded",
+        autocompletion=completion.hubs,
         help="The Hub to talk to. Default: HF_ENDPOINT, else https://huggingface.co. "
         "'embedded' starts one on loopback with its state under build/hub.",
     ),
@@ -43,18 +46,29 @@ BaseModelOption = Annotated[
     ),
 ]
 ManifestArgument = Annotated[
-    Path, typer.Argument(metavar="MANIFEST", help="A manifest, such as manifests/x.yaml.")
+    Path,
+    typer.Argument(
+        metavar="MANIFEST",
+        help="A manifest, such as manifests/x.yaml.",
+        autocompletion=completion.manifest_paths,
+    ),
 ]
 MeasuredTargetArgument = Annotated[
     str,
     typer.Argument(
         metavar="TARGET",
+        autocompletion=completion.targets,
         help="A manifest, or owner/name[@revision] that one in --manifests describes. Its local "
         "build is taken where there is one, else the repository is fetched.",
     ),
 ]
 ManifestsArgument = Annotated[
-    list[Path] | None, typer.Argument(metavar="MANIFEST...", help="One or more manifests.")
+    list[Path] | None,
+    typer.Argument(
+        metavar="MANIFEST",
+        help="One or more manifests.",
+        autocompletion=completion.manifest_paths,
+    ),
 ]
 AllOption = Annotated[bool, typer.Option("--all", help="Every manifest of --manifests.")]
 DeviceOption = Annotated[
@@ -62,6 +76,7 @@ DeviceOption = Annotated[
     typer.Option(
         "--device",
         metavar="cpu|cuda|cuda:N",
+        autocompletion=completion.devices,
         help="Where to train. Default: hardware.target.device of the manifest if this machine has "
         "it, else cpu. Another device than the target is allowed and recorded.",
     ),
@@ -76,7 +91,13 @@ DataOption = Annotated[
     ),
 ]
 OnlyOption = Annotated[
-    str | None, typer.Option("--only", metavar="GLOB", help="Only the SAEs whose id matches.")
+    str | None,
+    typer.Option(
+        "--only",
+        metavar="GLOB",
+        help="Only the SAEs whose id matches.",
+        autocompletion=completion.sae_ids,
+    ),
 ]
 EngineOption = Annotated[
     Engine,

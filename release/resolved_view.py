@@ -41,7 +41,7 @@ def resolved_values(loaded: LoadedManifest) -> tuple[ResolvedValue, ...]:
             origin=_place(origins[path]) if path in origins else DEFAULT,
             overrides=_place(overridden[path]) if path in overridden else "",
         )
-        for path, value in _leaves(loaded.manifest.resolved(), ())
+        for path, value in _leaves(loaded.manifest.model_dump(mode="json"), ())
     )
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from manifests.errors import UsageError
+from manifests.nearest import nearest_file
 from manifests.shelf import SUFFIXES
 
 _REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
+
+# What nobody writes but for a path.
+_OF_A_PATH = ("./", "../", "/", "~", ".\\", "..\\")
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,20 @@ def parse_target(text: str, *, manifests: Path) -> Target:
             )
         return ManifestTarget(path)
     if is_id:
+        for suffix in SUFFIXES:
+            if (manifest := Path(text + suffix)).is_file():
+                raise UsageError(
+                    f"{text!r} is an id on the Hub, and a manifest here but for its ending",
+                    expected="one or the other",
+                    next_step=f"did you mean {manifest.as_posix()}?",
+                )
         return HubTarget(name, revision or None)
+    if text.startswith(_OF_A_PATH) and not path.exists():
+        raise UsageError(
+            f"there is no file or folder {text!r}",
+            expected="a folder that holds SAEs, or a manifest (.yaml)",
+            next_step=_nearest(path),
+        )
     if path.is_file():
         raise UsageError(
             f"{text!r} is a file, but no manifest",
@@ -85,8 +101,5 @@ def parse_target(text: str, *, manifests: Path) -> Target:
 
 def _nearest(path: Path) -> str | None:
     """A hint at the manifest whose name is nearest to the one that is not there."""
-    if not path.parent.is_dir():
-        return None
-    names = {file.name: file for file in path.parent.iterdir() if file.suffix in SUFFIXES}
-    near = difflib.get_close_matches(path.name, sorted(names), n=1)
-    return f"did you mean {names[near[0]].as_posix()}?" if near else None
+    near = nearest_file(path, SUFFIXES)
+    return f"did you mean {near.as_posix()}?" if near else None

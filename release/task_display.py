@@ -18,6 +18,7 @@ LEAST_SECONDS = 30.0
 MOST_SECONDS = 300.0
 _LEAST_SHARE = 0.1
 _BAR_WIDTH = 20
+_NARROW_COLUMNS = 60
 
 
 class LinesTask:
@@ -103,17 +104,19 @@ def bar(
     )
     from rich.table import Column
 
+    def cut(ratio: int | None) -> Column:
+        return Column(no_wrap=True, overflow="ellipsis", ratio=ratio)
+
+    is_narrow = console.width < _NARROW_COLUMNS
+    described = cut(1 if is_narrow else None)
+    name = TextColumn("{task.description}", markup=False, table_column=described)
+    count = MofNCompleteColumn(table_column=Column(no_wrap=True))
+    # What does not fit is cut at its end, where the SAE's name is.
+    status = TextColumn("{task.fields[status]}", markup=False, table_column=cut(1))
+    moving, left = BarColumn(bar_width=_BAR_WIDTH), TimeRemainingColumn(compact=True)
     with Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=_BAR_WIDTH),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(compact=True),
-        # What does not fit is cut at its end, where the SAE's name is.
-        TextColumn(
-            "{task.fields[status]}",
-            markup=False,
-            table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1),
-        ),
+        # How many are done is worth more than a bar of three columns.
+        *((name, count) if is_narrow else (name, moving, count, left, status)),
         console=console,
         expand=True,
     ) as bars:

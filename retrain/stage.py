@@ -16,6 +16,7 @@ from manifests.digests import bytes_sha256, json_sha256
 from manifests.errors import UsageError
 from manifests.load import LoadedManifest
 from manifests.matrix import SaeSpec
+from manifests.nearest import did_you_mean
 from manifests.progress import Progress
 from retrain.inputs import wanted_digests
 from retrain.record import sae_record, write_record
@@ -316,11 +317,13 @@ class _Run:
 def _selected(loaded: LoadedManifest, only: str | None) -> list[SaeSpec]:
     asked = [s for s in loaded.saes if only is None or fnmatch.fnmatchcase(s.sae_id, only)]
     if not asked:
+        meant = did_you_mean(only or "", (s.sae_id for s in loaded.saes), n=3, cutoff=0.3)
+        lists_all = f"`release show {loaded.path} --saes` lists the ids"
         raise UsageError(
             f"{only!r} matches no SAE",
             where="--only",
             expected=f"a glob over {loaded.saes[0].sae_id}, ..." if loaded.saes else "an SAE",
-            next_step="`release show MANIFEST` lists the ids",
+            next_step=f"{meant} {lists_all}" if meant else lists_all,
         )
     return asked
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from functools import cache
 from types import ModuleType
 
 from manifests.digests import json_sha256
 from manifests.errors import UsageError
+from manifests.nearest import did_you_mean
 from validators.check import FAMILIES, Check
 from validators.checks import (
     alternatives,
@@ -121,9 +121,10 @@ def find_check(code: str) -> Check:
     try:
         return by_code[code.upper()]
     except KeyError:
-        near = difflib.get_close_matches(code.upper(), by_code, n=3, cutoff=0.5)
+        meant = did_you_mean(code, by_code, n=3, cutoff=0.5)
+        lists_all = "`release explain` without a code lists all checks"
         raise UsageError(
             f"no check has the code {code!r}",
-            expected=f"one of {', '.join(near or by_code)}",
-            next_step="`release explain` without a code lists all checks",
+            expected="a family's letter and three digits, such as W102",
+            next_step=f"{meant} {lists_all}" if meant else lists_all,
         ) from None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from manifests.errors import UsageError
+from manifests.nearest import nearest
 from validators.check import FAMILIES, Check
 
 _SEPARATOR = re.compile(r"[,\s]+")
@@ -80,7 +80,7 @@ def saes_named(sae_ids: tuple[str, ...], only: tuple[str, ...]) -> tuple[str, ..
     """
     for glob in only:
         if not any(fnmatchcase(sae_id, glob) for sae_id in sae_ids):
-            near = difflib.get_close_matches(glob, sae_ids, n=3, cutoff=0.3) or sae_ids[:3] or ["*"]
+            near = nearest(glob, sae_ids, cutoff=0.3) or sae_ids[:3] or ["*"]
             raise UsageError(
                 f"--only {glob!r} fits none of the {len(sae_ids)} SAEs",
                 expected=f"a glob over their ids, such as {', '.join(map(repr, near))}",
@@ -109,8 +109,8 @@ def _prefixes(option: str, entries: Iterable[str], codes: tuple[str, ...]) -> tu
 
 def _near(prefix: str, codes: tuple[str, ...]) -> list[str]:
     """Codes that look like what was written, else those of its family, else the families."""
-    near = difflib.get_close_matches(prefix, codes, n=3, cutoff=0.5)
+    near = nearest(prefix, codes, cutoff=0.5)
     if near:
-        return sorted(near)
+        return near
     family = [code for code in codes if code.startswith(prefix[:1])]
     return family[:3] or [letter for letter in FAMILIES if any(c[0] == letter for c in codes)]

@@ -6,12 +6,15 @@ from typing import Annotated
 
 import typer
 
+from release import completion
+
 
 def explain(
     code: Annotated[
         str,
         typer.Argument(
-            metavar="[CODE]",
+            metavar="CODE",
+            autocompletion=completion.check_codes,
             help="A check's code, such as W102, or its beginning, such as W; nothing: every check.",
             show_default=False,
         ),

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from release.help_text import help_text
+
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -19,7 +21,6 @@ def _group() -> None:
     """Keep `serve` a verb of its own."""
 
 
-@app.command("serve")
 def serve(
     root: Annotated[Path, typer.Option(metavar="DIR", help="Where its repositories persist.")],
     port: Annotated[int, typer.Option(help="The port on 127.0.0.1; 0 takes a free one.")] = 8790,
@@ -38,3 +39,6 @@ def serve(
         )
 
     serve_hub(root, port, on_ready=on_ready)
+
+
+app.command("serve", help=help_text(serve))(serve)

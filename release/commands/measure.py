@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from release import completion
 from release.options import (
     DEFAULT_BUILD,
     DEFAULT_MANIFESTS,
@@ -30,6 +31,7 @@ def measure(
         typer.Option(
             "--only",
             metavar="GLOB",
+            autocompletion=completion.sae_ids,
             help="Only the SAEs whose id matches; the tables are shown and not written.",
         ),
     ] = None,

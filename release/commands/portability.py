@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from release import completion
 from release.options import (
     DEFAULT_BUILD,
     DEFAULT_MANIFESTS,
@@ -32,6 +33,7 @@ def portability(
         typer.Option(
             "--precisions",
             metavar="NAMES",
+            autocompletion=completion.precisions,
             help="Comma-separated: fp32, fp16, bf16, int8, nf4, nf4-dq, fp4, fp4-dq, each with an "
             "optional compute format, such as nf4-dq:fp16. Default: the manifest's.",
         ),
@@ -42,6 +44,7 @@ def portability(
         typer.Option(
             "--device",
             metavar="cpu|cuda|cuda:N",
+            autocompletion=completion.devices,
             help="Where the base model is run, and with --retrain-check where SAEs are trained.",
         ),
     ] = "cpu",
@@ -50,6 +53,7 @@ def portability(
         typer.Option(
             "--only",
             metavar="GLOB",
+            autocompletion=completion.sae_ids,
             help="Only the SAEs whose id matches; the result is shown and not written.",
         ),
     ] = None,
@@ -68,12 +72,18 @@ def portability(
 
     Example: release portability manifests/demo-smollm2-135m-instruct.yaml --precisions fp32,nf4
     """
+    from manifests.base_model import Precision
     from release.console import TerminalProgress, show, terminal_width
     from release.local_build import local_build
     from release.porting import portability_of_release
+    from validators.base_models.named_precisions import named_precision
     from validators.portability.requirements import unmet_requirements
     from validators.presenting.portability_text import portability_text
 
+    names = [name.strip() for name in (precisions or "").split(",") if name.strip()]
+    for name in names:
+        # Refused before anything is fetched for it.
+        named_precision(name, trained_at=Precision(weights="fp32", compute="fp32"))
     progress = TerminalProgress()
     found = local_build(
         target,
@@ -84,7 +94,6 @@ def portability(
         progress=progress,
     )
     loaded = found.loaded
-    names = [name.strip() for name in (precisions or "").split(",") if name.strip()]
     report = portability_of_release(
         loaded,
         found.build,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from release import completion
 from release.options import (
     DEFAULT_BUILD,
     DEFAULT_MANIFESTS,
@@ -20,7 +21,8 @@ def registry(
     targets: Annotated[
         list[str],
         typer.Argument(
-            metavar="TARGET...",
+            metavar="TARGET",
+            autocompletion=completion.targets,
             help="Manifests, or owner/name[@revision]. Of a manifest the local build is taken "
             "where there is one, else its repository on the Hub.",
         ),

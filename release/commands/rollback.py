@@ -6,12 +6,18 @@ from typing import Annotated
 
 import typer
 
+from release import completion
 from release.options import DEFAULT_BUILD, BuildOption, HubOption, YesOption
 
 
 def rollback(
     repo_id: Annotated[
-        str, typer.Argument(metavar="OWNER/NAME", help="The repository on the Hub.")
+        str,
+        typer.Argument(
+            metavar="OWNER/NAME",
+            help="The repository on the Hub.",
+            autocompletion=completion.repositories,
+        ),
     ],
     to: Annotated[
         str,

@@ -20,29 +20,27 @@ def sample(
 
     Example: release sample manifests/demo-smollm2-135m-instruct.yaml
     """
-    from rich.table import Table
-
     from manifests.load import load_manifest
     from release.console import TerminalProgress, show
+    from release.text_table import TextTable
     from retrain.sampling import sample as sample_completions
 
     loaded = load_manifest(manifest)
     summary = sample_completions(
         loaded, progress=TerminalProgress(), base_model=base_model, device=device
     )
-    table = Table("scenario", box=None, pad_edge=False)
-    for column in ("deceptive", "honest", "ambiguous", "near-duplicates"):
-        table.add_column(column, justify="right")
-    table.add_column("kept")
-    for counts in summary.scenarios:
-        table.add_row(
-            counts.scenario,
-            str(counts.deceptive),
-            str(counts.honest),
-            str(counts.ambiguous),
-            str(counts.near_duplicates),
-            "yes" if counts.is_kept else "no",
-        )
+    table = TextTable(
+        ("scenario", "deceptive", "honest", "ambiguous", "near-duplicates", "kept"),
+        tuple(
+            (
+                counts.scenario,
+                *map(str, (counts.deceptive, counts.honest, counts.ambiguous)),
+                str(counts.near_duplicates),
+                "yes" if counts.is_kept else "no",
+            )
+            for counts in summary.scenarios
+        ),
+    )
     n_decisive = sum(c.deceptive + c.honest for c in summary.scenarios if c.is_kept)
     next_step = (
         "The manifest names this file already."

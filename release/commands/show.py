@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from release.options import DEFAULT_MANIFESTS, ManifestsOption
+from release.options import DEFAULT_MANIFESTS, ManifestsArgument, ManifestsOption
 
 
 class ShowFormat(StrEnum):
@@ -19,9 +18,7 @@ class ShowFormat(StrEnum):
 
 
 def show(
-    manifest: Annotated[
-        list[Path] | None, typer.Argument(metavar="MANIFEST...", help="One or more manifests.")
-    ] = None,
+    manifest: ManifestsArgument = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Every manifest of --manifests, one line each.")
     ] = False,
@@ -66,7 +63,7 @@ def show(
         collections = [load_collection(path) for path in collection_files(manifests)]
     loaded = [load_manifest(path) for path in paths if not is_collection(path)]
     if output is ShowFormat.json:
-        resolved = [one.manifest.resolved() for one in loaded]
+        resolved = [one.manifest.model_dump(mode="json") for one in loaded]
         resolved += [one.collection.model_dump(mode="json") for one in collections]
         shown = resolved[0] if len(resolved) == 1 and not everything else resolved
         write_data(json.dumps(shown, indent=2, ensure_ascii=False))

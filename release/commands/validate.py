@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from release import completion
 from release.options import (
     DEFAULT_BUILD,
     DEFAULT_MANIFESTS,
@@ -38,7 +39,9 @@ def validate(
     target: Annotated[
         str,
         typer.Argument(
-            metavar="TARGET", help="owner/name[@revision], a folder, or a manifest (.yaml)."
+            metavar="TARGET",
+            help="owner/name[@revision], a folder, or a manifest (.yaml).",
+            autocompletion=completion.targets,
         ),
     ],
     tier: Annotated[
@@ -58,16 +61,28 @@ def validate(
     ] = None,
     select: Annotated[
         list[str] | None,
-        typer.Option(metavar="CODES", help="Report these only: W, W1, W103; commas, repeatable."),
+        typer.Option(
+            metavar="CODES",
+            help="Report these only: W, W1, W103; commas, repeatable.",
+            autocompletion=completion.check_code_lists,
+        ),
     ] = None,
     ignore: Annotated[
         list[str] | None,
-        typer.Option(metavar="CODES", help="Leave these out, written as for --select."),
+        typer.Option(
+            metavar="CODES",
+            help="Leave these out, written as for --select.",
+            autocompletion=completion.check_code_lists,
+        ),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="A warning is a failure.")] = False,
     only: Annotated[
         list[str] | None,
-        typer.Option(metavar="GLOB", help="Check these SAEs only, by id; repeatable."),
+        typer.Option(
+            metavar="GLOB",
+            help="Check these SAEs only, by id; repeatable.",
+            autocompletion=completion.sae_ids,
+        ),
     ] = None,
     text: Annotated[
         Path | None,

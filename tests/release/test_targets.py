@@ -56,3 +56,11 @@ def test_anything_else_is_refused_with_exit_code_2(text, tmp_path) -> None:
     with pytest.raises(UsageError) as caught:
         parse(text, tmp_path)
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("text", ["./nosuch", "../nosuch", "/no/such", "~/nosuch"])
+def test_a_path_that_is_not_there_is_said_to_be_none(text: str, tmp_path) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(text, tmp_path)
+    assert f"there is no file or folder {text!r}" in str(caught.value)
+    assert "owner/name" not in str(caught.value)

@@ -97,7 +97,8 @@ def unasked_block(outcomes: Sequence[Outcome], layout: Layout) -> list[str]:
     lines = []
     if layout.length >= SHORT and len(by_reason) > 1:
         n = sum(map(len, by_reason.values()))
-        return _cut(f"{n} checks were not asked; --format json says why", layout.width)
+        told = f"{n} checks were not asked; --format json says why"
+        return wrapped(told, width=layout.width, rest=_INDENT)
     for reason, skipped in by_reason.items():
         text = f"not asked, since {one_line(reason)}: {_codes(skipped)}"
         lines += wrapped(text, width=layout.width, rest=_INDENT)

@@ -10,9 +10,11 @@ from rich.cells import cell_len
 
 from validators.presenting.printable import name_of, one_line
 from validators.presenting.tally import Tally, counted, tally
+from validators.presenting.wrapping import wrapped
 from validators.report import Checks, Measurement, Measurements
 
 _MAX_ROWS = 20
+_INDENT = " " * 5
 _MAX_PROFILES = 8
 _MAX_REASONS = 4
 _MAX_CONDITIONS = 4
@@ -134,8 +136,9 @@ def checks_lines(checks: Checks, *, width: int = 80) -> list[str]:
         profiles.setdefault(_counts(by_subject[subject]), []).append(subject)
     whole = by_subject.get("")
     if len(profiles) == 1 and len(order) > 1:
-        lines = [f"{len(order)} SAEs: {_sentence(by_subject[next(iter(order))])} each"]
-        return lines + ([f"the repository: {_sentence(whole)}"] if whole else [])
+        told = [f"{len(order)} SAEs: {_sentence(by_subject[next(iter(order))])} each"]
+        told += [f"the repository: {_sentence(whole)}"] if whole else []
+        return [line for one in told for line in wrapped(one, width=width, rest=_INDENT)]
     if len(order) <= _MAX_ROWS // 2:
         rows = [(name_of(subject), _counts(by_subject[subject])) for subject in order]
     else:

@@ -1,0 +1,1 @@
+"""`release doctor`: what is installed, what is missing, and the line that mends it."""

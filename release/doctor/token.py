@@ -1,0 +1,98 @@
+"""The token: where it comes from, whose it is and what it may do; it is never printed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from release.doctor.line import Line, State
+
+_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+_WRITES = ("repo.write", "repo.content.write")
+
+
+@dataclass(frozen=True)
+class TokenSource:
+    """Where a token was found; `name` is a variable's or a file's, None where there is no token."""
+
+    name: str | None
+    hides: str | None = None
+
+
+def token_source(file: Path, *, environment: Mapping[str, str] = os.environ) -> TokenSource:
+    """Where huggingface_hub takes its token from, in its order.
+
+    Args:
+        file: where `hf auth login` keeps it.
+        environment: the variables.
+    """
+    found = [name for name in _VARIABLES if environment.get(name, "").strip()]
+    if environment.get("HF_OIDC_RESOURCE", "").strip():
+        found.insert(0, "HF_OIDC_RESOURCE (a short-lived token of a workflow)")
+    if file.is_file() and file.stat().st_size:
+        found.append(str(file))
+    return (
+        TokenSource(found[0], found[1] if len(found) > 1 else None) if found else TokenSource(None)
+    )
+
+
+def no_token_line(source: TokenSource, endpoint: str, *, saved_is_for: str) -> Line:
+    """What it means that a command would send no token."""
+    mend = f"hf auth login, or set HF_TOKEN; make a token at {endpoint}/settings/tokens"
+    if source.name is None:
+        return Line("token", State.NOTE, "none; public repositories can be read, no more", mend)
+    what = f"{source.name} is for {saved_is_for} and is not sent to {endpoint}"
+    return Line("token", State.NOTE, what, "set HF_TOKEN to a token of that Hub")
+
+
+def refused_line(source: TokenSource, endpoint: str) -> Line:
+    """A token that the Hub does not know."""
+    what = f"that of {source.name or 'this connection'} is refused by {endpoint} as unknown"
+    mend = f"hf auth login, or set HF_TOKEN to one of {endpoint}/settings/tokens"
+    return Line("token", State.BROKEN, what, mend)
+
+
+def token_line(told: Mapping[str, Any], source: TokenSource, endpoint: str) -> Line:
+    """Whose a token is and what it may do, from the answer of `/api/whoami-v2`."""
+    access = (told.get("auth") or {}).get("accessToken") or {}
+    organizations = [str(one.get("name")) for one in told.get("orgs") or []]
+    whose = f"{told.get('name', '?')}'s"
+    if access.get("displayName"):
+        whose += f", called {access['displayName']!r}"
+    whose += f", from {source.name or 'the embedded Hub'}"
+    if organizations:
+        whose += f"; organizations: {', '.join(organizations)}"
+    if source.hides:
+        whose += f"; that of {source.hides} is not used"
+    role = str(access.get("role") or "unknown")
+    make = f"make one with write access at {endpoint}/settings/tokens"
+    if role == "write":
+        return Line("token", State.OK, f"{whose}; may write")
+    if role == "read":
+        return Line("token", State.NOTE, f"{whose}; may read only, and a push writes", make)
+    if role != "fineGrained":
+        return Line("token", State.NOTE, f"{whose}; its role is {role}")
+    may = _permissions(access.get("fineGrained") or {})
+    listed = "; ".join(f"{name}: {', '.join(rights)}" for name, rights in may.items()) or "nothing"
+    writes_to = [name for name, rights in may.items() if any(right in _WRITES for right in rights)]
+    if writes_to:
+        return Line("token", State.OK, f"{whose}; fine-grained, may write to {', '.join(writes_to)}"
+                    f" ({listed})")  # fmt: skip
+    what = f"{whose}; fine-grained ({listed}), without write access to any repository"
+    return Line("token", State.NOTE, what, f"add repo.write at {endpoint}/settings/tokens")
+
+
+def _permissions(fine_grained: Mapping[str, Any]) -> dict[str, list[str]]:
+    """What a fine-grained token may do, by the user, organization or repository it may do it in."""
+    may: dict[str, list[str]] = {}
+    if everywhere := [str(right) for right in fine_grained.get("global") or []]:
+        may["everywhere"] = everywhere
+    for scope in fine_grained.get("scoped") or []:
+        entity = scope.get("entity") or {}
+        name = str(entity.get("name") or entity.get("_id") or "?")
+        if rights := [str(right) for right in scope.get("permissions") or []]:
+            may.setdefault(name, []).extend(rights)
+    return may
