@@ -7,6 +7,7 @@ import typer
 from release.commands import (
     affected,
     convert,
+    doctor,
     explain,
     fetch,
     hub,
@@ -17,6 +18,7 @@ from release.commands import (
     push,
     registry,
     render,
+    report,
     retrain,
     rollback,
     run,
@@ -27,6 +29,7 @@ from release.commands import (
     validate,
     verify,
 )
+from release.help_text import help_text
 
 
 def register(app: typer.Typer) -> None:
@@ -48,6 +51,7 @@ def register(app: typer.Typer) -> None:
         ("push", push.push, "One commit to the Hub, read back."),
         ("rollback", rollback.rollback, "A former state again, in one commit."),
         ("status", status.status, "Every manifest against the Hub."),
+        ("report", report.report, "Pages that show releases to people."),
         ("verify", verify.verify, "A release against its provenance and signature."),
         ("registry", registry.registry, "The entry for SAELens' registry and Neuronpedia."),
         ("import", import_.import_repository, "A manifest from an existing repository."),
@@ -56,6 +60,7 @@ def register(app: typer.Typer) -> None:
         ("convert", convert.convert, "A saved report in another form."),
         ("explain", explain.explain, "One check's page."),
         ("schema", schema.schema, "The JSON Schema of manifests."),
+        ("doctor", doctor.doctor, "What is installed, what is missing, how to mend it."),
     ):
-        app.command(verb, short_help=summary)(command)
+        app.command(verb, short_help=summary, help=help_text(command))(command)
     app.add_typer(hub.app, name="hub", short_help="The embedded Hub.")
