@@ -1,6 +1,6 @@
 """The fault matrix of a push: every kind of request that it makes, and every way to go wrong.
 
-    python -m benchmarks.push_faults [--runs 5] [--client xet lfs] [--former] [--only REGEX]
+    python -m benchmarks.push_faults [--runs 5] [--client xet lfs] [--former] [--staged]
 
 A clean push to the embedded Hub says which kinds of request there are and how many of each; nobody
 lists them by hand. Then each run pushes other random bytes to a repository of its own, in which one
@@ -18,6 +18,8 @@ Who judges is the Hub's history and tree, not what the push said:
 
 `not hit` counts the runs among them in which the fault was not met: the push made fewer requests of
 that kind than the clean one. The client's waits before it tries again are cut to a millisecond.
+
+With `--staged` the release is over what one commit may carry, and goes through a pull request.
 """
 
 from __future__ import annotations
@@ -43,11 +45,13 @@ from unittest import mock
 import httpx2
 
 from benchmarks.push_judge import described, judge, write_release
+from benchmarks.push_requests import Kind, kinds_of
 from manifests.errors import ReleaseError
 from manifests.progress import Silent
 from release.embedded_hub import EmbeddedHub
 from release.embedded_hub.faults import Fault, Faults
 from release.hub_connection import HubConnection
+from release.publishing import one_commit
 from release.publishing.push import Receipt, publish_files
 
 ACTIONS = ("500", "429", "drop_before", "drop_after", "truncate", "kill")
@@ -55,6 +59,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SIZES = (3_000, 20_000, 200_000)
 # The largest SAE is sent in three parts where the client speaks LFS.
 HUB: dict[str, Any] = {"multipart_from_bytes": 100_000, "part_size_bytes": 80_000}
+STAGED_PART = 3
 _UNTIL_IT_GIVES_UP = 10**6
 _KILLED_CLIENT = """
 import json, sys
@@ -64,56 +69,22 @@ from benchmarks.push_faults import without_waits
 from benchmarks.push_judge import described
 from manifests.progress import Silent
 from release.hub_connection import HubConnection
+from release.publishing import one_commit
 from release.publishing.push import publish_files
 
 print("ready", flush=True)
 job = json.loads(sys.stdin.readline())
 connection = HubConnection(job["endpoint"], job["token"])
+one_commit.MAX_OPERATIONS = job["max_operations"]
 with without_waits():
     files = described(Path(job["folder"]))
     publish_files(job["repo_id"], files, connection, public=True, progress=Silent())
 print("finished", flush=True)
 """
-_NAMES = {
-    "{repo}": "[^/]+/[^/]+",
-    "{file}": ".+",
-    "{oid}": "[0-9a-f]{16,64}",
-    "{n}": "[0-9]+",
-}
 
 
 class Killed(Exception):
     """The process that pushed was killed."""
-
-
-@dataclass(frozen=True)
-class Kind:
-    """Requests that differ only in names: how many a push makes, whether an answer has a body."""
-
-    method: str
-    path: str
-    n_requests: int
-    has_body: bool
-
-    @property
-    def pattern(self) -> str:
-        """Matches the paths of this kind and no others."""
-        parts = re.split(r"(\{\w+\})", self.path)
-        return "^" + "".join(_NAMES.get(part, re.escape(part)) for part in parts) + "$"
-
-
-def kinds_of(hub: EmbeddedHub, since: int) -> list[Kind]:
-    """The kinds of request in the Hub's log from an entry on, in the order of their first ones."""
-    counts: Counter[tuple[str, str]] = Counter()
-    bodies: Counter[tuple[str, str]] = Counter()
-    for request in hub.requests()[since:]:
-        path = re.sub(r"(/resolve/[0-9a-f]{40}/).*", r"\1{file}", request.path)
-        path = re.sub(r"/demo/[^/.]+", "/{repo}", path)
-        path = re.sub(r"/(?:[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{16})(?=/|$)", "/{oid}", path)
-        path = re.sub(r"/[0-9]+(?=/|$)", "/{n}", path)
-        counts[request.method, path] += 1
-        bodies[request.method, path] += request.bytes_out
-    return [Kind(*key, n_requests=n, has_body=bodies[key] > 0) for key, n in counts.items()]
 
 
 @contextmanager
@@ -288,6 +259,7 @@ class Matrix:
             "token": self._hub.token,
             "repo_id": repo_id,
             "folder": str(folder),
+            "max_operations": one_commit.MAX_OPERATIONS,
         }
         process.stdin.write(json.dumps(job) + "\n")
         process.stdin.flush()
@@ -335,8 +307,13 @@ def main() -> None:
     parser.add_argument("--only", default="", help="kinds whose method and path match this")
     parser.add_argument("--actions", nargs="+", choices=ACTIONS, default=ACTIONS)
     parser.add_argument("--former", action="store_true", help="push over a former release")
+    parser.add_argument(
+        "--staged", action="store_true", help=f"in parts of {STAGED_PART} files, then merged"
+    )
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
+    if arguments.staged:
+        one_commit.MAX_OPERATIONS = STAGED_PART
     wrong = []
     with tempfile.TemporaryDirectory(prefix="push-faults-", ignore_cleanup_errors=True) as folder:
         # Both are read when the client is imported or first used; the children take them over.

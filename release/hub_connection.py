@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from manifests.errors import UsageError
+from manifests.nearest import did_you_mean
+from release.publishing.client_log import hide_signed_urls
 from validators.reading.hub_repository import hub_errors
 from validators.reading.repository import HubUnavailable
 
@@ -21,16 +23,47 @@ EMBEDDED = "embedded"
 
 @dataclass(frozen=True)
 class HubConnection:
-    """A Hub's address and the token to use there, which is never printed."""
+    """A Hub's address and the token to use there, which is never printed.
+
+    Attributes:
+        endpoint: the Hub's URL, without a final slash.
+        token_source: the token, None for anonymous access, or what to ask for one each time: a
+            token of keyless publishing is valid for an hour only.
+        is_embedded: whether it is the embedded Hub.
+    """
 
     endpoint: str
-    token: str | None = field(repr=False)
+    token_source: str | Callable[[], str | None] | None = field(repr=False)
     is_embedded: bool = False
 
+    def __post_init__(self) -> None:
+        """Whoever holds a connection reads or writes by signed URLs."""
+        hide_signed_urls()
+
+    @property
+    def token(self) -> str | None:
+        """A token that is valid for minutes at least; ask again after a long step.
+
+        Raises:
+            HubUnavailable: keyless publishing gives none.
+        """
+        if not callable(self.token_source):
+            return self.token_source
+        with _exchange_explained(self.endpoint):
+            return self.token_source()
+
     def api(self) -> HfApi:
-        """The real client, bound to this Hub and this token."""
+        """The real client, bound to this Hub and this token.
+
+        A token that has to be renewed is asked for by the client, before each request.
+
+        Raises:
+            HubUnavailable: keyless publishing gives no token.
+        """
         from huggingface_hub import HfApi
 
+        if callable(self.token_source):
+            return HfApi(endpoint=self.endpoint, token=self.token is not None)
         # token=False keeps the client from sending a saved token of another Hub.
         return HfApi(endpoint=self.endpoint, token=self.token or False)
 
@@ -45,6 +78,7 @@ def connect(hub: str | None, *, build: Path) -> Iterator[HubConnection]:
 
     Raises:
         UsageError: `hub` is neither a URL nor `embedded`.
+        HubUnavailable: `HF_OIDC_RESOURCE` asks for keyless publishing, and there is no token.
         PortInUse, HubRootInUse: the embedded Hub cannot be started.
     """
     if hub == EMBEDDED:
@@ -59,13 +93,49 @@ def connect(hub: str | None, *, build: Path) -> Iterator[HubConnection]:
         raise UsageError(
             f"--hub got {hub!r}",
             expected="a URL such as https://huggingface.co, or the word embedded",
+            next_step=did_you_mean(hub, (EMBEDDED,)),
         )
     endpoint = (hub or constants.ENDPOINT).rstrip("/")
     if endpoint == constants.ENDPOINT.rstrip("/") and not constants.HF_HUB_DISABLE_IMPLICIT_TOKEN:
-        yield HubConnection(endpoint, get_token())
+        if os.environ.get("HF_OIDC_RESOURCE"):
+            # The client keeps the token and exchanges it anew five minutes before it expires.
+            keyless = HubConnection(endpoint, get_token)
+            _ = keyless.token
+            yield keyless
+        else:
+            yield HubConnection(endpoint, get_token())
     else:
         # The saved token is for the default Hub; another address gets one only when it is given.
         yield HubConnection(endpoint, os.environ.get("HF_TOKEN") or None)
+
+
+@contextmanager
+def _exchange_explained(endpoint: str) -> Iterator[None]:
+    from huggingface_hub.errors import OIDCError
+
+    resource = os.environ.get("HF_OIDC_RESOURCE")
+    where = f"keyless publishing of {resource} at {endpoint}"
+    next_step = (
+        "give the job `id-token: write`, and let the repository's settings trust this workflow; "
+        "or unset HF_OIDC_RESOURCE"
+    )
+    try:
+        with hub_errors(where, endpoint=endpoint):
+            yield
+    except OIDCError as error:
+        raise HubUnavailable(
+            " ".join(str(error).split())[:300],
+            where=where,
+            expected="an identity token of this job",
+            next_step=next_step,
+        ) from error
+    except HubUnavailable as error:
+        raise HubUnavailable(
+            f"no token for this job: {error.what}",
+            where=where,
+            expected="a trusted publisher that matches the job",
+            next_step=next_step,
+        ) from error
 
 
 @contextmanager

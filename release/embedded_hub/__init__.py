@@ -25,10 +25,17 @@ What the real Hub does and this one does not (its contract is what the client se
   fine-grained tokens, no access requests (a gated repository is closed to all but its namespace).
   An unknown namespace becomes an organisation of whoever first writes to it, unless
   `open_namespaces=False`; the real Hub refuses.
+- Settings: the real Hub's limit on a collection's title is not documented, so there is none here;
+  whether a token of keyless publishing may change settings is not documented, so it may not.
 - Names: branch and tag names must be possible file names on Windows. Repositories need a
   namespace. A renamed repository does not redirect. Access by git itself is not offered.
-- Pull requests merge file by file as one commit on main; both sides changing a file is a conflict.
+- Pull requests merge file by file as one commit on main, whatever its head; both sides changing a
+  file is a conflict. A token of keyless publishing may open, change and merge those of its
+  repository; what the real Hub allows it there is not documented.
 - Web pages, webhooks, Spaces' runtime, Jobs, buckets, papers, likes and users' pages are missing.
+
+The tests named `*_contract` hold it to what the client needs; `pytest -m hub tests/release` runs
+the same tests against the real Hub, with a token and a scratch namespace.
 
 Not known, since it was only run on Linux: how hf_xet behaves on Windows against this server. It
 is spoken to by HTTP alone, as the real store is, so nothing depends on the file system.

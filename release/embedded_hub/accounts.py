@@ -57,6 +57,14 @@ class Accounts:
             "tokens": {
                 f"hf_{secrets.token_hex(17)}": {**token, "role": role, "name": role}
                 for role in ("write", "read")
+            }
+            | {
+                f"hf_{secrets.token_hex(17)}": {
+                    **token,
+                    "user": STRANGER,
+                    "role": "write",
+                    "name": "write",
+                }
             },
             "signing_key": secrets.token_hex(32),
             "hub_id": secrets.token_hex(8),
@@ -75,12 +83,12 @@ class Accounts:
         """Tells this root from every other, whatever port it is served on."""
         return str(self._state["hub_id"])
 
-    def token(self, role: str) -> str:
-        """The default user's token with this role (`write` or `read`)."""
+    def token(self, role: str, user: str = DEFAULT_USER) -> str:
+        """A user's token with this role; the default user has `write` and `read`."""
         return next(
             str(token)
             for token, facts in self._state["tokens"].items()
-            if facts["role"] == role and facts["user"] == DEFAULT_USER
+            if facts["role"] == role and facts["user"] == user
         )
 
     def caller(self, authorization: str | None) -> Caller | None:

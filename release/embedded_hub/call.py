@@ -80,6 +80,17 @@ class Call:
             raise Refusal(403, f"This token writes {caller.resource} and can do nothing else")
         return caller
 
+    def participant(self, repository: Repository) -> Caller:
+        """Who asks, with a token that may take part in a repository's discussions.
+
+        Raises:
+            Refusal: 401 without a token, 403 with one that only reads or is for another repository.
+        """
+        caller = self._writing()
+        if caller.resource is not None and caller.resource.lower() != repository.repo_id.lower():
+            raise Refusal(403, f"This token writes {caller.resource} and can do nothing else")
+        return caller
+
     def _writing(self) -> Caller:
         caller = self.caller()
         if caller is None:

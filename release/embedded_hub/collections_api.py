@@ -13,6 +13,10 @@ from release.embedded_hub.errors import Refusal
 from release.embedded_hub.repositories import now
 
 _PAGE = 100
+# Of each collection in a list, as the Hub does; all items only of a collection by itself.
+_LISTED_ITEMS = 4
+_MAX_DESCRIPTION = 150
+_MAX_NOTE = 500
 _ITEM_KINDS = frozenset({"model", "dataset", "space", "paper", "collection"})
 
 
@@ -28,7 +32,10 @@ def list_collections(call: Call) -> Response:
             and (not owners or record["owner"] in owners)
             and set(items) <= held
         ):
-            found.append(_answer(record))
+            listed = _answer(record)
+            # The client counts positions itself and takes none.
+            del listed["position"]
+            found.append(listed | {"items": listed["items"][:_LISTED_ITEMS]})
     limit = call.one("limit")
     size = min(int(limit), _PAGE) if limit.isdecimal() and limit != "0" else _PAGE
     return call.page_of(found, size)
@@ -40,6 +47,7 @@ def create(call: Call) -> Response:
     owner, title = str(wanted.get("namespace") or caller.name), wanted.get("title")
     if not isinstance(title, str) or not title.strip():
         raise Refusal(400, "A collection needs a title")
+    _refuse_too_big(wanted, "description", _MAX_DESCRIPTION)
     call.hub.accounts.claim_namespace(caller, owner)
     with call.hub.collections.lock:
         record = call.hub.collections.create(
@@ -62,6 +70,7 @@ def get(call: Call) -> Response:
 def change(call: Call) -> Response:
     """PATCH /api/collections/{slug}: title, description, private, theme, position."""
     record, wanted = _writable(call), call.json()
+    _refuse_too_big(wanted, "description", _MAX_DESCRIPTION)
     with call.hub.collections.lock:
         record |= {
             key: wanted[key]
@@ -85,6 +94,7 @@ def delete(call: Call) -> Response:
 def add_item(call: Call) -> Response:
     """POST /api/collections/{slug}/items; 404 for an unknown repository, 409 if it is in it."""
     record, wanted = _writable(call), call.json()
+    _refuse_too_big(wanted, "note", _MAX_NOTE)
     item = wanted.get("item")
     if not isinstance(item, dict) or item.get("type") not in _ITEM_KINDS:
         raise Refusal(400, f"item needs an id and a type among {sorted(_ITEM_KINDS)}")
@@ -106,6 +116,7 @@ def add_item(call: Call) -> Response:
 def change_item(call: Call) -> Response:
     """PATCH /api/collections/{slug}/items/{item}: note, position."""
     record, wanted = _writable(call), call.json()
+    _refuse_too_big(wanted, "note", _MAX_NOTE)
     with call.hub.collections.lock:
         entry = _item(call, record)
         if "note" in wanted:
@@ -124,6 +135,12 @@ def delete_item(call: Call) -> Response:
         record["items"].remove(_item(call, record))
         _touch(call, record)
     return JSONResponse({"success": True})
+
+
+def _refuse_too_big(wanted: dict[str, Any], key: str, limit: int) -> None:
+    """Refuse a text over the Hub's limit, in its words, which say less than and mean at most."""
+    if len(str(wanted.get(key) or "")) > limit:
+        raise Refusal(400, f"Too big: expected string to have <{limit} characters at {key}")
 
 
 def _slug(call: Call) -> str:

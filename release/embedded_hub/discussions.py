@@ -138,6 +138,16 @@ def merge(git: GitStore, *, base: str, ours: str, theirs: str) -> Merge:
     return Merge(files, conflicts)
 
 
+def merge_message(git: GitStore, *, base: str, theirs: str) -> str:
+    """The body of a merge, which is one commit: the commits that it puts together, oldest first."""
+    lines = []
+    for commit in git.history(theirs):
+        if commit.oid == base:
+            break
+        lines.append(f"- {commit.title} ({commit.oid})")
+    return "\n".join(reversed(lines))
+
+
 def summary(repository: Repository, record: Record) -> Record:
     """A discussion in a list."""
     return {

@@ -129,7 +129,13 @@ def merge(call: Call) -> Response:
         if merged.conflicts:
             raise Refusal(409, f"Conflicts in {', '.join(merged.conflicts)}")
         title = f"{record['title']} (#{number})"
-        oid = git.write_commit(merged.files, parents=(ours,), title=title, author=caller.name)
+        oid = git.write_commit(
+            merged.files,
+            parents=(ours,),
+            title=title,
+            message=discussions.merge_message(git, base=record["base"], theirs=theirs),
+            author=caller.name,
+        )
         git.set_ref("refs/heads/main", oid, expected=ours)
         _add_comment(record, caller, wanted)
         record["events"].append(discussions.status_event(caller.name, "merged"))
@@ -140,7 +146,8 @@ def merge(call: Call) -> Response:
 
 def _participant(call: Call) -> tuple[Repository, Caller]:
     """Whoever may see a repository and has a token that writes may take part."""
-    return call.repository(), call.writer()
+    repository = call.repository()
+    return repository, call.participant(repository)
 
 
 def _text(wanted: dict[str, Any], key: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
-Action = Literal["status", "drop_before", "drop_after", "truncate", "slow"]
+Action = Literal["status", "drop_before", "drop_after", "truncate", "slow", "slow_body"]
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,12 @@ class Fault:
     - `drop_after`: handle the request completely, then close the connection without an answer.
     - `truncate`: send the answer's head and the share `fraction` of its body, then close.
     - `slow`: wait `seconds`, then handle the request as usual.
+    - `slow_body`: handle the request, send the answer's head and the share `fraction` of its body,
+      wait `seconds`, then send the rest.
 
     A 429 without `headers` gets the Hub's `RateLimit` headers, saying that `seconds` (or 1) are
-    left of the window.
+    left of the window: of the limit on downloads for a path with `/resolve/`, else of that on calls
+    of the API (https://huggingface.co/docs/hub/rate-limits, a free account's).
     """
 
     action: Action
@@ -67,14 +70,15 @@ class Fault:
         """Whether a request is one of those that are counted."""
         return bool(re.fullmatch(self.method, method) and re.search(self.path, path))
 
-    def answer_headers(self) -> dict[str, str]:
+    def answer_headers(self, path: str) -> dict[str, str]:
         """The headers of the answer to a `status` fault."""
         if self.status != 429 or self.headers:
             return dict(self.headers)
         left = max(1, round(self.seconds))
+        name, n_allowed = ("resolvers", 5000) if "/resolve/" in path else ("api", 1000)
         return {
-            "RateLimit": f'"api";r=0;t={left}',
-            "RateLimit-Policy": '"fixed window";"api";q=1000;w=300',
+            "RateLimit": f'"{name}";r=0;t={left}',
+            "RateLimit-Policy": f'"fixed window";"{name}";q={n_allowed};w=300',
         }
 
 

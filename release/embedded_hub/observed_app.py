@@ -57,9 +57,14 @@ class _Exchange:
             bytes_out=self.bytes_out,
         )
 
-    async def read_request(self) -> None:
-        while (await self.receive_counted()).get("more_body"):
-            pass
+    async def read_request(self) -> bytes:
+        """The whole body, whether the client waits for the answer or not."""
+        body, is_complete = bytearray(), False
+        while not is_complete:
+            message = await self.receive_counted()
+            body += message.get("body", b"")
+            is_complete = not message.get("more_body")
+        return bytes(body)
 
     async def hang_up(self) -> None:
         """Close the connection without another byte, and wait until the server knows it."""
@@ -95,14 +100,17 @@ def observed(hub: Hub, apps: dict[int, tuple[str, ASGIApp]]) -> ASGIApp:
 async def _with_fault(exchange: _Exchange, fault: Fault, inner: ASGIApp) -> None:
     scope, receive = exchange.scope, exchange.receive_counted
     if fault.action == "slow":
+        body = await exchange.read_request()
         await asyncio.sleep(fault.seconds)
-        await inner(scope, receive, exchange.send_logged)
+        await inner(scope, _again(body, receive), exchange.send_logged)
     elif fault.action == "status":
         await exchange.read_request()
         message = "Injected by the embedded Hub"
-        headers = {"X-Error-Message": message, **fault.answer_headers()}
+        headers = {"X-Error-Message": message, **fault.answer_headers(scope["path"])}
         answer = JSONResponse({"error": message}, status_code=fault.status, headers=headers)
         await answer(scope, receive, exchange.send_logged)
+    elif fault.action == "slow_body":
+        await inner(scope, receive, _with_a_pause(exchange, fault))
     elif fault.action == "drop_before":
         await exchange.read_request()
         await exchange.hang_up()
@@ -114,8 +122,48 @@ async def _with_fault(exchange: _Exchange, fault: Fault, inner: ASGIApp) -> None
         await exchange.hang_up()
 
 
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Hand out a request's body that was read before."""
+    unread = [body]
+
+    async def received() -> Message:
+        if unread:
+            return {"type": "http.request", "body": unread.pop(), "more_body": False}
+        return await receive()
+
+    return received
+
+
 async def _swallow(_: Message) -> None:
     """Take an answer that nobody shall see."""
+
+
+def _with_a_pause(exchange: _Exchange, fault: Fault) -> Send:
+    """Send the head and the first part of the body, and the rest after a while."""
+    left: int | None = None
+
+    async def send(message: Message) -> None:
+        nonlocal left
+        if message["type"] == "http.response.start":
+            left = _share(message, fault.fraction)
+            await exchange.send_logged(message)
+            return
+        body = message.get("body", b"")
+        if left is not None and len(body) > left:
+            await exchange.send_logged({**message, "body": body[:left], "more_body": True})
+            await asyncio.sleep(fault.seconds)
+            body, left = body[left:], None
+        elif left is not None:
+            left -= len(body)
+        await exchange.send_logged({**message, "body": body})
+
+    return send
+
+
+def _share(head: Message, fraction: float) -> int:
+    """How many bytes of the body are a share of it; none where its length is not stated."""
+    lengths = [int(v) for k, v in head["headers"] if k.lower() == b"content-length"]
+    return int(lengths[0] * fraction) if lengths else 0
 
 
 def _first_part(exchange: _Exchange, fraction: float) -> Send:
@@ -125,8 +173,7 @@ def _first_part(exchange: _Exchange, fraction: float) -> Send:
     async def send(message: Message) -> None:
         nonlocal left
         if message["type"] == "http.response.start":
-            lengths = [int(v) for k, v in message["headers"] if k.lower() == b"content-length"]
-            left = int(lengths[0] * fraction) if lengths else 0
+            left = _share(message, fraction)
             await exchange.send_logged(message)
             return
         part = message.get("body", b"")[:left]

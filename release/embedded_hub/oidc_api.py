@@ -8,6 +8,7 @@ administration's prefix, which need the write token.
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
@@ -61,9 +62,15 @@ def start_job(call: Call) -> Response:
 
 def id_token(call: Call) -> Response:
     """GET /embedded-hub/oidc/id-token?audience=: the identity token of a running job."""
-    request = (call.headers.get("authorization") or "").removeprefix("Bearer ").strip()
+    # Clients write the scheme in either case.
+    request = (call.headers.get("authorization") or "").partition(" ")[2].strip()
     claims = claims_of(_key(call), "job", request)
-    claims |= {"aud": call.one("audience"), "iss": f"{call.base_url}{ADMIN_PREFIX}oidc"}
+    claims |= {
+        "aud": call.one("audience"),
+        "iat": int(time.time()),
+        "iss": f"{call.base_url}{ADMIN_PREFIX}oidc",
+        "sub": f"repo:{claims.get('repository')}:environment:{claims.get('environment')}",
+    }
     value = signed(_key(call), "identity", claims, lifetime_s=ID_TOKEN_LIFETIME_S)
     return JSONResponse({"value": value})
 
@@ -71,20 +78,27 @@ def id_token(call: Call) -> Response:
 def exchange(call: Call) -> Response:
     """POST /oauth/token (RFC 8693): a token for one repository, or a refusal.
 
-    401 for an identity token that is not of the issuer, expired or meant for somebody else; 403 for
-    a repository that does not trust who it names, and for one that does not exist.
+    Every refusal is a 400 with an OAuth error: `invalid_grant` for an identity token that is not of
+    the issuer, has expired or is meant for somebody else, for a repository that does not trust who
+    it names, and for one that does not exist.
+
+    Source: https://huggingface.co/docs/hub/trusted-publishers (API reference).
     """
     wanted: dict[str, Any] = call.json()
     if wanted.get("grant_type") != _EXCHANGE or wanted.get("subject_token_type") != _ID_TOKEN:
-        raise Refusal(400, "unsupported_grant_type")
-    claims = claims_of(_key(call), "identity", str(wanted.get("subject_token")))
+        raise _refused("invalid_request", "grant_type and subject_token_type of a token exchange")
+    try:
+        claims = claims_of(_key(call), "identity", str(wanted.get("subject_token")))
+    except Refusal as refusal:
+        raise _refused("invalid_grant", "the identity token is not of a known issuer") from refusal
     if claims.get("aud") != call.base_url:
-        raise Refusal(401, f"The audience is not {call.base_url}")
+        raise _refused("invalid_grant", f"The audience is not {call.base_url}")
     repo_id = str(wanted.get("resource"))
     publishers = TrustedPublishers(call.hub.root).of(repo_id)
     found = call.hub.repositories.find("model", repo_id)
     if found is None or not any(publisher.trusts(claims) for publisher in publishers):
-        raise Refusal(403, f"{repo_id} has no trusted publisher that matches the identity token")
+        message = f"{repo_id} has no trusted publisher that matches the identity token"
+        raise _refused("invalid_grant", message)
     return JSONResponse(
         {
             "access_token": write_token(_key(call), found.repo_id),
@@ -93,6 +107,10 @@ def exchange(call: Call) -> Response:
             "issued_token_type": "urn:ietf:params:oauth:token-type:access_token",
         }
     )
+
+
+def _refused(error: str, message: str) -> Refusal:
+    return Refusal(400, message, body={"error": error, "error_description": message})
 
 
 def _key(call: Call) -> bytes:

@@ -61,12 +61,19 @@ def move(call: Call) -> Response:
 
 
 def change_settings(call: Call) -> Response:
-    """PUT /api/{kind}/{id}/settings: `visibility` (or `private`) and `gated`."""
-    repository, _ = call.writable_repository()
+    """PUT /api/{kind}/{id}/settings: `visibility` (or `private`) and `gated`.
+
+    A token of keyless publishing is refused: the Hub documents of it that it writes files.
+    """
+    repository = call.repository()
+    call.writer()
+    call.may_write(repository)
     wanted = call.json()
     changes: dict[str, Any] = {}
     if "visibility" in wanted:
-        changes["private"] = wanted["visibility"] != "public"
+        if wanted["visibility"] not in ("private", "public"):
+            raise Refusal(400, "visibility must be private or public")
+        changes["private"] = wanted["visibility"] == "private"
     elif "private" in wanted:
         changes["private"] = bool(wanted["private"])
     if "gated" in wanted:

@@ -18,7 +18,7 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from release.embedded_hub.accounts import DEFAULT_USER
+from release.embedded_hub.accounts import DEFAULT_USER, STRANGER
 from release.embedded_hub.app import api_app, storage_app
 from release.embedded_hub.errors import PortInUse
 from release.embedded_hub.faults import Action, Fault
@@ -117,6 +117,11 @@ class EmbeddedHub:
 
     # What a test needs
 
+    @property
+    def stranger_token(self) -> str:
+        """A token of a user who is in none of the default user's namespaces."""
+        return self._opened().accounts.token("write", STRANGER)
+
     def requests(self) -> list[LoggedRequest]:
         """The requests answered (or dropped) since this hub was started, oldest first.
 
@@ -135,6 +140,7 @@ class EmbeddedHub:
         status: int = 500,
         seconds: float = 0.0,
         headers: dict[str, str] | None = None,
+        fraction: float = 0.5,
     ) -> None:
         """Let the nth matching request from now on go wrong; see `Fault` for the actions."""
         fault = Fault(
@@ -146,6 +152,7 @@ class EmbeddedHub:
             status=status,
             seconds=seconds,
             headers=headers or {},
+            fraction=fraction,
         )
         self._opened().faults.add(fault)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -177,7 +177,7 @@ class XetStore:
         if start > last:
             raise Refusal(416, f"The file has {file.size_bytes} bytes")
         terms: list[dict[str, Any]] = []
-        fetches: dict[str, list[dict[str, Any]]] = {}
+        wanted: dict[str, list[tuple[int, int]]] = {}
         skipped = position = 0
         for segment in file.segments:
             if position + segment.size_bytes > start and position <= last:
@@ -187,24 +187,40 @@ class XetStore:
                 terms.append(
                     {"hash": segment.xorb, "unpacked_length": segment.size_bytes, "range": chunks}
                 )
-                fetch = {
-                    "range": chunks,
-                    "url": url_of(segment.xorb),
-                    "url_range": self._byte_range(segment),
-                }
-                if fetch not in fetches.setdefault(segment.xorb, []):
-                    fetches[segment.xorb].append(fetch)
+                run = (segment.first_chunk, segment.end_chunk)
+                wanted.setdefault(segment.xorb, []).append(run)
             position += segment.size_bytes
+        fetches = {
+            xorb: [self._fetch(xorb, run, url_of(xorb)) for run in disjoint_runs(runs)]
+            for xorb, runs in wanted.items()
+        }
         return {"offset_into_first_range": skipped, "terms": terms, "fetch_info": fetches}
 
-    def _byte_range(self, segment: Segment) -> dict[str, int]:
-        offsets = self._offsets.get(segment.xorb)
+    def _fetch(self, xorb: str, run: tuple[int, int], url: str) -> dict[str, Any]:
+        offsets = self._offsets.get(xorb)
         if offsets is None:
-            offsets = self._offsets[segment.xorb] = chunk_offsets(self.xorb_path(segment.xorb))
+            offsets = self._offsets[xorb] = chunk_offsets(self.xorb_path(xorb))
+        first, end = run
         return {
-            "start": offsets[segment.first_chunk],
-            "end": offsets[segment.end_chunk] - 1,
+            "range": {"start": first, "end": end},
+            "url": url,
+            "url_range": {"start": offsets[first], "end": offsets[end] - 1},
         }
+
+
+def disjoint_runs(runs: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The runs of chunks that cover all of these, sorted, none of them sharing a chunk.
+
+    hf_xet panics where two ranges to fetch of one xorb overlap. Runs are half open: (0, 1), (0, 2)
+    and (3, 4) become (0, 2) and (3, 4).
+    """
+    joined: list[tuple[int, int]] = []
+    for first, end in sorted(runs):
+        if joined and first < joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((first, end))
+    return joined
 
 
 def _write_once(target: Path, content: bytes) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import re
 
-# Where the client names the URL of a request that it tries again.
-_LOGGERS = ("huggingface_hub.utils._http", "huggingface_hub.file_download")
+# Where the client names the URL of a request: of one that it tries again, or of each (httpx2).
+_LOGGERS = ("huggingface_hub.utils._http", "huggingface_hub.file_download", "httpx2")
 _QUERY = re.compile(r"(https?://[^\s?'\"]+)\?[^\s'\"]+")
 
 

@@ -20,11 +20,15 @@ class RemoteTree:
         oid: the commit, 40 hexadecimal digits.
         is_private: who can see the repository.
         files: by path_in_repo.
+        gated: who may load the files: `auto`, `manual`, or False for whoever sees them.
+        license: as the Hub reads it from the card; None where the card names none.
     """
 
     oid: str
     is_private: bool
     files: dict[str, RemoteFile]
+    gated: str | bool = False
+    license: str | None = None
 
 
 def remote_tree(
@@ -40,13 +44,19 @@ def remote_tree(
     api = connection.api()
     with hub_errors_explained(f"reading {repo_id}", connection):
         try:
-            info = api.repo_info(repo_id, revision=revision)
+            info = api.model_info(repo_id, revision=revision)
         except GatedRepoError:
             raise
         except RepositoryNotFoundError:
             return None
         oid = str(info.sha)
-        return RemoteTree(oid, bool(info.private), _files(api, repo_id, oid))
+        return RemoteTree(
+            oid=oid,
+            is_private=bool(info.private),
+            files=_files(api, repo_id, oid),
+            gated=info.gated or False,
+            license=info.card_data.get("license") if info.card_data else None,
+        )
 
 
 def _files(api: HfApi, repo_id: str, oid: str) -> dict[str, RemoteFile]:

@@ -1,11 +1,21 @@
 from __future__ import annotations
 
+import json
+import logging
+import os
+import time
+import types
+import urllib.request
+
 import httpx2
 import pytest
+from huggingface_hub import CommitOperationAdd, HfApi, constants
 from huggingface_hub.errors import HfHubHTTPError
 
 from manifests.errors import UsageError
+from release.embedded_hub import EmbeddedHub
 from release.hub_connection import HubConnection, connect, hub_errors_explained
+from validators.reading.hub_repository import HubRepository
 from validators.reading.repository import HubUnavailable
 
 HUB = HubConnection("http://127.0.0.1:9", "hf_secret")
@@ -64,4 +74,123 @@ def test_the_token_is_not_in_the_representation() -> None:
 
 def test_a_hub_that_is_no_url_is_a_usage_error(tmp_path) -> None:
     with pytest.raises(UsageError, match="embeded"), connect("embeded", build=tmp_path):
+        pass
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory):
+    with EmbeddedHub(tmp_path_factory.mktemp("connections") / "hub") as running:
+        yield running
+
+
+@pytest.fixture
+def weights(hub):
+    """A repository whose one large file is downloaded by a signed URL."""
+    api = HfApi(endpoint=hub.endpoint, token=hub.token)
+    repo_id = f"{hub.user}/weights"
+    api.create_repo(repo_id, exist_ok=True)
+    content = CommitOperationAdd("a/w.safetensors", os.urandom(3_000))
+    api.create_commit(repo_id, [content], commit_message="x")
+    yield repo_id
+    hub.clear_faults()
+
+
+def test_whoever_reads_by_a_connection_logs_no_signed_url(
+    hub, weights, monkeypatch, caplog, tmp_path
+) -> None:
+    """As `validate` and `fetch` do, which take the token and not the client."""
+    for name in ("huggingface_hub", "httpx2"):
+        caplog.set_level(logging.DEBUG, name)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda seconds: None)
+    hub.inject("truncate", method="GET", path="/objects/")
+    connection = HubConnection(hub.endpoint, hub.token)
+    repository = HubRepository(
+        weights, endpoint=connection.endpoint, token=connection.token, cache_dir=tmp_path
+    )
+    assert repository.fetch("a/w.safetensors").stat().st_size == 3_000
+    said = [line for line in caplog.messages if "/objects/" in line]
+    assert said
+    assert all("?..." in line and "signature" not in line for line in said)
+    assert hub.token not in caplog.text
+
+
+@pytest.fixture
+def keyless_job(hub, monkeypatch):
+    """This process as a job that a repository trusts, on a Hub that is the client's default.
+
+    Gives the repository and a function that lets seconds pass for the client and the Hub.
+    """
+    past_s = [0.0]
+    clock = types.SimpleNamespace(
+        time=lambda: time.time() + past_s[0], monotonic=lambda: time.monotonic() + past_s[0]
+    )
+    monkeypatch.setattr("release.embedded_hub.trusted_publishing.time", clock)
+    monkeypatch.setattr("huggingface_hub.utils._auth.time", clock)
+    monkeypatch.setattr("huggingface_hub.utils._auth._OIDC_TOKEN_CACHE", None)
+    monkeypatch.setattr(constants, "ENDPOINT", hub.endpoint)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_IMPLICIT_TOKEN", False)
+    repo_id = f"{hub.user}/keyless"
+    HfApi(endpoint=hub.endpoint, token=hub.token).create_repo(repo_id, exist_ok=True)
+
+    def admin(path, **content):
+        request = urllib.request.Request(
+            f"{hub.endpoint}/embedded-hub/{path}",
+            json.dumps(content).encode(),
+            {"Authorization": f"Bearer {hub.token}"},
+        )
+        with urllib.request.urlopen(request) as answer:
+            return json.load(answer)
+
+    admin("trusted-publishers", repo_id=repo_id, repository="lab/code")
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    for name, value in admin("oidc/jobs", repository="lab/code").items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("HF_OIDC_RESOURCE", repo_id)
+
+    def passes(seconds: float) -> None:
+        past_s[0] += seconds
+
+    return repo_id, passes
+
+
+def exchanges(hub) -> int:
+    return sum(each.path == "/oauth/token" and each.status == 200 for each in hub.requests())
+
+
+def test_a_token_of_keyless_publishing_is_renewed_before_it_expires(
+    hub, keyless_job, tmp_path
+) -> None:
+    repo_id, passes = keyless_job
+    before = exchanges(hub)
+    with connect(None, build=tmp_path) as connection:
+        api, first = connection.api(), connection.token
+        api.upload_file(path_or_fileobj=b"1", path_in_repo="a.txt", repo_id=repo_id)
+        assert exchanges(hub) == before + 1
+        passes(3_200)
+        assert connection.token == first
+        passes(500)
+        # 3700 s after the exchange the first token opens nothing, and the same client goes on.
+        with pytest.raises(HfHubHTTPError) as expired:
+            HfApi(endpoint=hub.endpoint, token=first).repo_info(repo_id)
+        assert expired.value.response.status_code == 401
+        done = api.upload_file(path_or_fileobj=b"2", path_in_repo="a.txt", repo_id=repo_id)
+        assert connection.token != first
+    assert exchanges(hub) == before + 2
+    assert HfApi(endpoint=hub.endpoint, token=hub.token).repo_info(repo_id).sha == done.oid
+
+
+def test_a_job_that_nobody_trusts_is_told_where_to_be_trusted(
+    hub, keyless_job, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setenv("HF_OIDC_RESOURCE", f"{hub.user}/weights")
+    with (
+        pytest.raises(HubUnavailable, match="no token for this job") as refused,
+        connect(None, build=tmp_path),
+    ):
+        pass
+    assert f"{hub.user}/weights has no trusted publisher" in str(refused.value)
+    assert "let the repository's settings trust this workflow" in (refused.value.next_step or "")
+    monkeypatch.delenv("GITHUB_ACTIONS")
+    with pytest.raises(HubUnavailable, match="OIDC"), connect(None, build=tmp_path):
         pass

@@ -12,32 +12,64 @@ import pytest
 from huggingface_hub import HfApi
 
 from release.embedded_hub import EmbeddedHub
+from release.embedded_hub.accounts import STRANGER
 
 
 @dataclass(frozen=True)
 class Target:
-    """A Hub to test, with a token and a namespace that it may write to."""
+    """A Hub to test, with a token and a namespace that it may write to.
+
+    `read_token` only reads; None where none was given. `others` is a namespace of somebody else.
+    """
 
     endpoint: str
     token: str
     namespace: str
     is_embedded: bool
+    read_token: str | None
+    others: str
 
     @property
     def api(self) -> HfApi:
         return HfApi(endpoint=self.endpoint, token=self.token)
 
 
-@pytest.fixture(scope="session")
-def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-    """The real Hub with SAE_RELEASE_CONTRACT_TOKEN and _NAMESPACE, else an embedded one."""
-    token = os.environ.get("SAE_RELEASE_CONTRACT_TOKEN")
-    namespace = os.environ.get("SAE_RELEASE_CONTRACT_NAMESPACE")
-    if token and namespace:
-        yield Target("https://huggingface.co", token, namespace, is_embedded=False)
+@pytest.fixture(scope="session", params=["embedded", pytest.param("real", marks=pytest.mark.hub)])
+def target(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Target]:
+    """An embedded Hub; with `-m hub` the real one, with a token and a scratch namespace.
+
+    SAE_RELEASE_CONTRACT_TOKEN and SAE_RELEASE_CONTRACT_NAMESPACE name them. What is made there is
+    deleted again. SAE_RELEASE_CONTRACT_READ_TOKEN may add a token that only reads, and
+    SAE_RELEASE_CONTRACT_ENDPOINT another Hub than https://huggingface.co, on which
+    SAE_RELEASE_CONTRACT_OTHERS is somebody else's namespace.
+    """
+    if request.param == "embedded":
+        with EmbeddedHub(tmp_path_factory.mktemp("contract") / "hub") as hub:
+            yield Target(
+                hub.endpoint,
+                hub.token,
+                hub.user,
+                is_embedded=True,
+                read_token=hub.read_token,
+                others=STRANGER,
+            )
         return
-    with EmbeddedHub(tmp_path_factory.mktemp("contract") / "hub") as hub:
-        yield Target(hub.endpoint, hub.token, hub.user, is_embedded=True)
+    given = {
+        name: os.environ.get(f"SAE_RELEASE_CONTRACT_{name.upper()}")
+        for name in ("token", "namespace", "read_token", "endpoint")
+    }
+    if not (given["token"] and given["namespace"]):
+        pytest.skip("SAE_RELEASE_CONTRACT_TOKEN and SAE_RELEASE_CONTRACT_NAMESPACE are not set")
+    yield Target(
+        (given["endpoint"] or "https://huggingface.co").rstrip("/"),
+        given["token"],
+        given["namespace"],
+        is_embedded=False,
+        read_token=given["read_token"],
+        others=os.environ.get("SAE_RELEASE_CONTRACT_OTHERS", "huggingface"),
+    )
 
 
 @pytest.fixture

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+
 import httpx2
 import pytest
 from huggingface_hub import CommitOperationAdd
@@ -40,6 +43,33 @@ def test_a_429_carries_the_headers_that_the_client_reads(hub, hub_api, hub_repo)
     hub.inject("status", path="/commit/", status=429, seconds=7)
     with pytest.raises(HfHubHTTPError, match="Retry after 7 seconds"):
         commit(hub_api, hub_repo)
+
+
+@pytest.mark.parametrize(
+    ("path", "limit"),
+    [
+        ("/api/models/{}/tree/main", '"fixed window";"api";q=1000;w=300'),
+        ("/{}/resolve/main/a.txt", '"fixed window";"resolvers";q=5000;w=300'),
+    ],
+)
+def test_a_429_names_the_limit_that_was_met(hub, hub_repo, path, limit):
+    hub.inject("status", status=429, path=hub_repo)
+    answer = httpx2.get(hub.endpoint + path.format(hub_repo))
+    assert answer.headers["RateLimit-Policy"] == limit
+
+
+@pytest.mark.parametrize(
+    ("given", "waited_s"),
+    [({"seconds": 3}, 4.0), ({"headers": {"Retry-After": "5"}}, 6.0)],
+    ids=["RateLimit", "Retry-After"],
+)
+def test_a_client_waits_as_long_as_a_429_says(hub, hub_api, hub_repo, monkeypatch, given, waited_s):
+    """The client adds a second to what the Hub says."""
+    waits = []
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", waits.append)
+    hub.inject("status", status=429, method="GET", path="/tree/", **given)
+    assert [entry.path for entry in hub_api.list_repo_tree(hub_repo)] == [".gitattributes"]
+    assert waits == [waited_s]
 
 
 def test_only_the_nth_request_fails(hub, hub_api, hub_repo):
@@ -84,20 +114,51 @@ def test_a_truncated_answer_ends_at_the_byte_that_was_asked_for(
     hub_api.create_commit(
         hub_repo, [CommitOperationAdd("100.txt", b"x" * 100)], commit_message="test"
     )
-    with httpx2.Client(headers={"Authorization": f"Bearer {hub.token}"}) as client:
-        client.post(
-            f"{hub.endpoint}/embedded-hub/faults",
-            json={"action": "truncate", "path": "/resolve/", "fraction": fraction},
-        ).raise_for_status()
-        with pytest.raises(httpx2.RemoteProtocolError, match=f"received {n_bytes} bytes"):
-            client.get(f"{hub.endpoint}/{hub_repo}/resolve/main/100.txt")
+    hub.inject("truncate", path="/resolve/", fraction=fraction)
+    with pytest.raises(httpx2.RemoteProtocolError, match=f"received {n_bytes} bytes"):
+        httpx2.get(f"{hub.endpoint}/{hub_repo}/resolve/main/100.txt")
     assert hub.requests()[-1].bytes_out == n_bytes
 
 
-def test_a_slow_answer_is_complete(hub, hub_api, hub_repo):
-    hub.inject("slow", path="/commit/", seconds=0.05)
+@pytest.mark.parametrize("action", ["slow", "slow_body"])
+def test_a_slow_answer_is_complete(hub, hub_api, hub_repo, action):
+    hub.inject(action, path="/commit/", seconds=0.05)
     made = commit(hub_api, hub_repo)
     assert hub_api.model_info(hub_repo).sha == made.oid
+
+
+def test_a_slow_request_is_acted_upon_after_the_client_has_gone(hub, hub_repo):
+    hub.inject("slow", method="POST", path="/tag/", seconds=0.2)
+    url = f"{hub.endpoint}/api/models/{hub_repo}/tag/main"
+    headers = {"Authorization": f"Bearer {hub.token}"}
+    with pytest.raises(httpx2.ReadTimeout):
+        httpx2.post(url, json={"tag": "late"}, headers=headers, timeout=0.05)
+    tags = []
+    for _ in range(200):
+        refs = httpx2.get(f"{hub.endpoint}/api/models/{hub_repo}/refs").json()
+        if tags := [tag["name"] for tag in refs["tags"]]:
+            break
+        time.sleep(0.02)
+    assert tags == ["late"]
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.3, 0.99])
+@pytest.mark.parametrize("name", ["a.txt", "a.bin"])
+@pytest.mark.parametrize("action", ["truncate", "slow_body"])
+def test_a_download_goes_on_where_its_body_broke_off(
+    hub, hub_api, hub_repo, tmp_path, monkeypatch, caplog, action, name, fraction
+):
+    """The client takes a silent body for a broken one and asks for the bytes that it lacks."""
+    content = b"\0" * (name == "a.bin") + b"0123456789" * 2000
+    hub_api.create_commit(hub_repo, [CommitOperationAdd(name, content)], commit_message="test")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DOWNLOAD_TIMEOUT", 0.1)
+    monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda seconds: None)
+    path = "/objects/" if name == "a.bin" else "/resolve/"
+    hub.inject(action, method="GET", path=path, fraction=fraction, seconds=0.5)
+    found = Path(hub_api.hf_hub_download(hub_repo, name, cache_dir=tmp_path))
+    assert found.read_bytes() == content
+    assert [line for line in caplog.messages if "Trying to resume download" in line]
 
 
 def test_another_process_sets_faults_and_reads_the_log_by_http(hub, hub_api, hub_repo):

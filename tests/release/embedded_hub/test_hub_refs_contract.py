@@ -87,13 +87,44 @@ def test_a_pull_request_takes_more_commits_and_a_stale_parent_is_refused(target,
     assert caught.value.response.status_code == 412
 
 
-def test_a_drafted_pull_request_is_opened_then_merged(target, repo):
+def test_a_draft_takes_several_commits_and_is_merged_as_one(target, repo):
+    """What a staged release relies on."""
+    head = target.api.model_info(repo).sha
     drafted = target.api.create_pull_request(repo, title="A new layer", description="why")
     assert drafted.status == "draft"
-    upload(target, repo, "a.txt", b"1", revision=drafted.git_reference)
+    assert target.api.list_repo_commits(repo, revision=drafted.git_reference)[0].commit_id == head
+    first = upload(target, repo, "a.txt", b"1", revision=drafted.git_reference, parent_commit=head)
+    upload(target, repo, "b.txt", b"2", revision=drafted.git_reference, parent_commit=first.oid)
+    with pytest.raises(HfHubHTTPError):
+        target.api.merge_pull_request(repo, drafted.num)
+    listed = target.api.get_repo_discussions(repo, discussion_type="pull_request")
+    assert [(each.num, each.status) for each in listed] == [(drafted.num, "draft")]
+    assert names(target, repo, "main") == {".gitattributes"}
     target.api.change_discussion_status(repo, drafted.num, "open")
     target.api.merge_pull_request(repo, drafted.num)
-    assert names(target, repo, "main") == {".gitattributes", "a.txt"}
+    merged = target.api.get_discussion_details(repo, drafted.num)
+    history = target.api.list_repo_commits(repo)
+    assert [entry.commit_id for entry in history] == [merged.merge_commit_oid, head]
+    assert history[0].title == f"A new layer (#{drafted.num})"
+    assert first.oid in history[0].message
+    assert names(target, repo, "main") == {".gitattributes", "a.txt", "b.txt"}
+
+
+def test_a_merge_keeps_what_others_committed_since(target, repo):
+    """The Hub does not ask for the head that a pull request was made on: a client has to."""
+    made = upload(target, repo, "a.txt", b"1", create_pr=True)
+    upload(target, repo, "b.txt", b"2")
+    target.api.merge_pull_request(repo, made.pr_num)
+    assert names(target, repo, "main") == {".gitattributes", "a.txt", "b.txt"}
+
+
+def test_a_merge_is_refused_where_both_sides_changed_a_file(target, repo):
+    made = upload(target, repo, "a.txt", b"1", create_pr=True)
+    theirs = upload(target, repo, "a.txt", b"2")
+    with pytest.raises(HfHubHTTPError):
+        target.api.merge_pull_request(repo, made.pr_num)
+    assert target.api.model_info(repo).sha == theirs.oid
+    assert target.api.get_discussion_details(repo, made.pr_num).status == "open"
 
 
 def test_a_discussion_takes_comments_a_title_and_a_status(target, repo):

@@ -6,13 +6,14 @@ import hashlib
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from huggingface_hub import CommitOperationAdd, CommitOperationCopy, HfApi
 
 from release.embedded_hub import EmbeddedHub
 from release.embedded_hub.errors import Refusal
-from release.embedded_hub.xet_store import parse_shard
+from release.embedded_hub.xet_store import disjoint_runs, parse_shard
 
 CLIENT = """
 import sys
@@ -121,6 +122,29 @@ def test_parts_of_earlier_files_are_found_again(hub, hub_api, hub_repo, tmp_path
         path = hub_api.hf_hub_download(hub_repo, name, cache_dir=tmp_path)
         with open(path, "rb") as stream:  # noqa: PTH123
             assert stream.read() == content
+
+
+@pytest.mark.parametrize("n_bytes", [8 * 2**20, 8 * 2**20 + 2, 3 * 2**20 + 1])
+def test_a_file_that_repeats_itself_survives(hub, hub_api, hub_repo, tmp_path, n_bytes):
+    """Its runs of chunks overlap: many times the first one, then the first with the last."""
+    content = (b"ab" * (n_bytes // 2 + 1))[:n_bytes]
+    hub_api.upload_file(path_or_fileobj=content, path_in_repo="w.bin", repo_id=hub_repo)
+    found = hub_api.hf_hub_download(hub_repo, "w.bin", cache_dir=tmp_path)
+    assert Path(found).read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("runs", "disjoint"),
+    [
+        ([(0, 1), (0, 1), (0, 2)], [(0, 2)]),
+        ([(3, 4), (0, 1)], [(0, 1), (3, 4)]),
+        ([(0, 1), (1, 2)], [(0, 1), (1, 2)]),
+        ([(0, 9), (2, 3), (8, 10)], [(0, 10)]),
+        ([], []),
+    ],
+)
+def test_no_chunk_is_in_two_of_the_runs_to_fetch(runs, disjoint):
+    assert disjoint_runs(runs) == disjoint
 
 
 @pytest.mark.parametrize("content", [b"", b"not a shard at all", b"HFRepoMetaData\0" + b"\0" * 80])

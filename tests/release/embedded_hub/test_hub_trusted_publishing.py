@@ -98,7 +98,8 @@ def test_a_job_with_other_claims_gets_no_token(
     assert token_for(hub, job(), hub_repo).startswith("hf_jwt_")
     with pytest.raises(HfHubHTTPError) as refused:
         token_for(hub, job(**claims), hub_repo)
-    assert status(refused.value) == 403
+    assert status(refused.value) == 400
+    assert refused.value.response.json()["error"] == "invalid_grant"
 
 
 def test_a_repository_without_publishers_trusts_nobody(
@@ -106,7 +107,7 @@ def test_a_repository_without_publishers_trusts_nobody(
 ) -> None:
     with pytest.raises(HfHubHTTPError) as refused:
         token_for(hub, job(), hub_repo)
-    assert status(refused.value) == 403
+    assert status(refused.value) == 400
 
 
 def test_a_token_of_another_issuer_or_for_somebody_else_is_refused(
@@ -119,7 +120,7 @@ def test_a_token_of_another_issuer_or_for_somebody_else_is_refused(
     for bad in (job(audience="https://example.org"), f"{head}.{body}.{flipped}", "nonsense", ""):
         with pytest.raises(HfHubHTTPError) as refused:
             token_for(hub, bad, hub_repo)
-        assert status(refused.value) == 401
+        assert status(refused.value) == 400
     assert token_for(hub, good, hub_repo)
 
 
@@ -131,3 +132,18 @@ def test_an_altered_write_token_opens_nothing(hub: EmbeddedHub, hub_repo: str, j
         with pytest.raises(HfHubHTTPError) as refused:
             HfApi(endpoint=hub.endpoint, token=bad).list_repo_commits(hub_repo)
         assert status(refused.value) == 401
+
+
+def test_a_token_of_a_job_reads_settings_and_changes_none(
+    hub: EmbeddedHub, hub_api: HfApi, hub_repo: str, job: Any
+) -> None:
+    admin(hub, "trusted-publishers", repo_id=hub_repo, repository=CODE, workflow=WORKFLOW)
+    keyless = HfApi(endpoint=hub.endpoint, token=token_for(hub, job(), hub_repo))
+    assert keyless.model_info(hub_repo).gated is False
+    with pytest.raises(HfHubHTTPError) as refused:
+        keyless.update_repo_settings(hub_repo, gated="auto")
+    assert status(refused.value) == 403
+    with pytest.raises(HfHubHTTPError) as refused:
+        keyless.create_collection("of a job", namespace=hub.user)
+    assert status(refused.value) == 403
+    assert hub_api.model_info(hub_repo).gated is False
