@@ -4,6 +4,7 @@
 |---|---|---|
 | it is new, or where its weights lie, or what they follow from | activations | yes |
 | anything else that it says, or partials beside it | load | yes |
+| only its settings on the Hub | static | yes |
 | only code or templates that all manifests share | static | no: nothing of its own changed |
 
 A manifest is compared as it resolves, so a study file that several extend concerns those whose
@@ -98,6 +99,9 @@ def _compared(
     partials = overrides_folder(loaded.path).resolve()
     if any(path.is_relative_to(partials) and path.suffix == ".j2" for path in changed):
         return _row(loaded, "load", "a partial beside it changed")
+    if former.manifest.hub != loaded.manifest.hub:
+        why = "its settings on the Hub changed"
+        return Affected(*_names(loaded), "static", required=True, why=why)
     if any(_is_shared(path.relative_to(root)) for path in changed):
         return Affected(
             *_names(loaded), "static", required=False, why="code or templates changed, not it"

@@ -31,19 +31,27 @@ def status(
 ) -> int:
     """Show how each manifest stands to what the Hub holds; without MANIFEST, all of --manifests.
 
+    Visibility, gating and collection are compared where the manifest states them, the license
+    always.
+
     Example: release status --hub embedded
     """
+    from manifests.collection import is_collection
     from manifests.load import load_manifest
-    from manifests.shelf import manifest_files
+    from manifests.shelf import collection_files, manifest_files
     from release.console import show
     from release.hub_connection import connect
-    from release.publishing.status import repository_status
+    from release.publishing.status import page_status, repository_status
 
-    chosen: list[Path] = list(paths or ()) or list(manifest_files(manifests))
+    every = [*manifest_files(manifests), *collection_files(manifests)] if not paths else []
+    chosen: list[Path] = list(paths or every)
     is_drift = False
     with connect(hub, build=build) as connection:
         for path in chosen:
-            found = repository_status(load_manifest(path), connection)
+            if is_collection(path):
+                found = page_status(path, connection)
+            else:
+                found = repository_status(load_manifest(path), connection)
             at = f" at {found.head[:12]}" if found.head else ""
             release = f", {found.release}" if found.release else ""
             seen = {None: "", True: ", private", False: ", public"}[found.is_private]

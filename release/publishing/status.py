@@ -13,13 +13,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from manifests.collection import CountedMember, load_collection
 from manifests.digests import bytes_sha256
 from manifests.load import LoadedManifest
+from release.gate import NotReady
 from release.hub_connection import HubConnection, hub_errors_explained, without_client_bars
+from release.publishing.collection_page import wanted_page_settings
 from release.publishing.remote_tree import RemoteTree, remote_tree
+from release.publishing.settings import (
+    WantedSettings,
+    seen_settings,
+    setting_changes,
+    wanted_settings,
+)
 from validators.presenting.tally import counted
 
-State = Literal["published", "out of date", "changed", "foreign", "absent"]
+State = Literal["published", "settings", "out of date", "changed", "foreign", "absent"]
 _READ = ("README.md", "card.json", "config.json", "manifest.json")
 _MAX_BYTES = 20_000_000
 _SHOWN = 3
@@ -30,8 +39,9 @@ class RepositoryStatus:
     """How a repository stands to its manifest.
 
     Attributes:
-        state: `published`: this manifest's release, untouched. `out of date`: an untouched release
-            of another state of the manifest. `changed`: files are not those that were released.
+        state: `published`: this manifest's release, untouched. `settings`: the same, and a setting
+            of the repository is not as the manifest says. `out of date`: an untouched release of
+            another state of the manifest. `changed`: files are not those that were released.
             `foreign`: not released by this tool. `absent`: no such repository, or not visible.
         head: the commit on `main`; None: no repository.
         release: the newest tag that numbers a release, or None.
@@ -68,7 +78,71 @@ def repository_status(loaded: LoadedManifest, connection: HubConnection) -> Repo
         stale = tuple(_other_manifest(loaded, card, index))
         state = "changed" if changed else "out of date" if stale else "published"
         findings = changed + stale
+    settings = settings_findings(wanted_settings(loaded), loaded.manifest.license, tree, connection)
+    if settings and state == "published":
+        state = "settings"
+    findings += settings
     return RepositoryStatus(name, repo_id, state, tree.oid, release, tree.is_private, findings)
+
+
+def page_status(path: Path, connection: HubConnection) -> RepositoryStatus:
+    """The same of a collection's page; its Hub collection is among the settings.
+
+    Raises:
+        ReleaseError: the collection cannot be read; see `load_collection`.
+        HubUnavailable: the Hub does not answer.
+    """
+    loaded = load_collection(path)
+    repo_id, name = loaded.collection.repo_id, path.as_posix()
+    tree = remote_tree(repo_id, connection)
+    if tree is None:
+        return RepositoryStatus(name, repo_id, "absent", None, None, None)
+    documents = _documents(repo_id, tree, connection)
+    card = _json(documents.get("card.json"))
+    if not _is_ours(card, "sae-release.collection-card/"):
+        state: State = "foreign"
+        findings: tuple[str, ...] = ("it has no card record of this tool",)
+    else:
+        findings = tuple(_changed_files(documents, card, {}, tree))
+        state = "changed" if findings else "published"
+        others = [each for each in loaded.members if each.loaded and _is_of_other(card, each)]
+        if card.get("collection_digest") != loaded.digest or others:
+            state = "changed" if findings else "out of date"
+            findings += ("it was rendered from another state of the collection or its members",)
+    wanted = wanted_page_settings(loaded)
+    settings = settings_findings(wanted, loaded.collection.license, tree, connection)
+    if settings and state == "published":
+        state = "settings"
+    release = _newest_release(repo_id, connection)
+    findings += settings
+    return RepositoryStatus(name, repo_id, state, tree.oid, release, tree.is_private, findings)
+
+
+def _is_of_other(card: dict[str, Any], member: CountedMember) -> bool:
+    """Whether a page was rendered from another state of a member's manifest."""
+    named = card.get("members")
+    entry = named.get(member.repo_id) if isinstance(named, dict) else None
+    digest = entry.get("manifest_digest") if isinstance(entry, dict) else None
+    return member.loaded is not None and digest != member.loaded.digest
+
+
+def settings_findings(
+    wanted: WantedSettings, license_id: str | None, tree: RemoteTree, connection: HubConnection
+) -> tuple[str, ...]:
+    """What of a repository's settings, license and collection is not as its manifest says.
+
+    Raises:
+        HubUnavailable: the Hub does not answer.
+    """
+    findings = []
+    if tree.license != license_id:
+        shown = tree.license or "none"
+        findings.append(f"license: {shown} on the Hub, {license_id or 'none'} in the manifest")
+    try:
+        changes = setting_changes(wanted, seen_settings(tree), connection)
+    except NotReady as error:
+        return (*findings, *error.reasons)
+    return (*findings, *(change.drift for change in changes))
 
 
 def _documents(repo_id: str, tree: RemoteTree, connection: HubConnection) -> dict[str, bytes]:

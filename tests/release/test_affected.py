@@ -78,8 +78,9 @@ def test_a_comment_concerns_nobody(shelf: Path) -> None:
         (lambda m: m["recipe"]["topk"].update(k=5), "activations"),
         (lambda m: m["data"].update(sha256="e" * 64), "activations"),
         (lambda m: m.update(weights={"repo_id": "demo/staging"}), "activations"),
+        (lambda m: m.update(hub={"gated": "auto"}), "static"),
     ],
-    ids=["summary", "title", "recipe", "data", "weights"],
+    ids=["summary", "title", "recipe", "data", "weights", "hub"],
 )
 def test_the_tier_follows_from_what_changed(shelf: Path, change: Any, tier: str) -> None:
     changed(shelf / "one.yaml", change)
