@@ -1,23 +1,28 @@
 """What came of running the code blocks of a card: the section `blocks` of card.json.
 
-The section belongs to one README.md and to the files of the repository that the blocks read. With
-other bytes it says nothing, so it is read back only where both are unchanged.
+The section belongs to the text of the Python blocks, in their order, and to the files of the
+repository that they read. With other code or other files it says nothing, so it is read back only
+where both are unchanged. The words around the blocks may change: only their lines move then.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, NonNegativeInt, ValidationError
 
 from manifests.build_folder import write_atomically
-from manifests.digests import file_sha256
+from manifests.digests import bytes_sha256, file_sha256
 from manifests.fields import RelativePath, Sha256, Strict
+from validators.readme.snippets import README, PythonBlock, python_blocks
 
 SECTION = "blocks"
 CARD = "card.json"
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 Lack = Literal["gpu", "package", "repository", "earlier"] | None
 
 
@@ -65,14 +70,15 @@ class BlockResults(Strict):
     """All Python blocks of a card, run one after the other in one interpreter.
 
     Attributes:
-        readme_sha256: of the README.md whose blocks they are.
-        files: SHA-256 of every other file of the repository that the blocks downloaded, by path.
+        code_sha256: of the text of the blocks, as `code_sha256` computes it.
+        files: SHA-256 of every file of the repository that the blocks downloaded, by path; but for
+            card.json, which holds this section.
         base_model: None: no block names the base model.
         environment: versions of Python and of the packages that ran them.
         runs: in the order of the card.
     """
 
-    readme_sha256: Sha256
+    code_sha256: Sha256
     files: dict[RelativePath, Sha256]
     base_model: UsedBaseModel | None
     environment: dict[str, str]
@@ -99,21 +105,27 @@ class BlockResults(Strict):
         return {**section, "runs": runs}
 
 
-def kept_blocks(repository: Path, readme_sha256: str) -> dict[str, Any] | None:
-    """The section of the card.json that lies in a folder, if it is still about these bytes.
+def code_sha256(blocks: Sequence[PythonBlock]) -> str:
+    """SHA-256 of the blocks' text, one after the other: of a JSON list of strings, in ASCII."""
+    return bytes_sha256(json.dumps([block.code for block in blocks]).encode("ascii"))
+
+
+def kept_blocks(
+    repository: Path, pages: Mapping[str, bytes], elsewhere: Mapping[str, str] = _NOTHING
+) -> dict[str, Any] | None:
+    """The section of the card.json that lies in a folder, if it holds for a card.
 
     Args:
         repository: the folder, with card.json and the files that the blocks read.
-        readme_sha256: of the README.md that lies there or will.
+        pages: README.md, and whatever else will lie there in place of what does, by path.
+        elsewhere: SHA-256 of files that the folder may lack, by path: of SAEs in a fresh clone.
 
     Returns:
-        The section as it stands; None: there is none, or it is of another README.md, of other
-        files, or damaged.
+        The section, with the lines that the blocks have in this README.md; None: there is none, or
+        it is of other code or other files, or damaged.
     """
-    found = read_blocks(repository)
-    if found is None or not _is_of(found, repository, readme_sha256):
-        return None
-    return found.as_json()
+    found = _of_card(repository, pages, elsewhere)
+    return None if found is None else found.as_json()
 
 
 def read_blocks(repository: Path) -> BlockResults | None:
@@ -131,12 +143,14 @@ def read_blocks(repository: Path) -> BlockResults | None:
         return None
 
 
-def current_blocks(repository: Path) -> BlockResults | None:
+def current_blocks(
+    repository: Path, elsewhere: Mapping[str, str] = _NOTHING
+) -> BlockResults | None:
     """As `kept_blocks`, for the README.md that lies there."""
-    readme, found = repository / "README.md", read_blocks(repository)
-    if found is None or not readme.is_file():
+    readme = repository / README
+    if not readme.is_file():
         return None
-    return found if _is_of(found, repository, file_sha256(readme)) else None
+    return _of_card(repository, {README: readme.read_bytes()}, elsewhere)
 
 
 def write_blocks(repository: Path, results: BlockResults) -> None:
@@ -156,8 +170,45 @@ def write_blocks(repository: Path, results: BlockResults) -> None:
     write_atomically(path, text.encode("utf-8"))
 
 
-def _is_of(found: BlockResults, repository: Path, readme_sha256: str) -> bool:
-    return found.readme_sha256 == readme_sha256 and all(
-        (file := repository.joinpath(*path.split("/"))).is_file() and file_sha256(file) == sha256
-        for path, sha256 in found.files.items()
+def _of_card(
+    repository: Path, pages: Mapping[str, bytes], elsewhere: Mapping[str, str]
+) -> BlockResults | None:
+    found = read_blocks(repository)
+    if found is None:
+        return None
+    blocks = python_blocks(pages[README].decode("utf-8", "replace"))
+    if found.code_sha256 != code_sha256(blocks) or len(found.runs) != len(blocks):
+        return None
+    if any(_sha256(repository, path, pages, elsewhere) != was for path, was in found.files.items()):
+        return None
+    return _with_lines(found, [block.line for block in blocks])
+
+
+def _sha256(
+    repository: Path, path: str, pages: Mapping[str, bytes], elsewhere: Mapping[str, str]
+) -> str | None:
+    if path in pages:
+        return bytes_sha256(pages[path])
+    file = repository.joinpath(*path.split("/"))
+    return file_sha256(file) if file.is_file() else elsewhere.get(path)
+
+
+def _with_lines(found: BlockResults, lines: Sequence[int]) -> BlockResults | None:
+    """The results with the lines that the blocks have now.
+
+    None where a failure moved: its message may name lines too.
+    """
+    if [run.line for run in found.runs] == [*lines]:
+        return found
+    if found.failed:
+        return None
+    runs = (
+        run.model_copy(
+            update={
+                "line": line,
+                "error_line": run.error_line and run.error_line + line - run.line,
+            }
+        )
+        for run, line in zip(found.runs, lines, strict=True)
     )
+    return found.model_copy(update={"runs": tuple(runs)})

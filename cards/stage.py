@@ -136,11 +136,21 @@ def _text_files(
         "files": {path: bytes_sha256(content) for path, content in files.items()},
         "figures": digests_of(existing(figures)),
     }
-    blocks = kept_blocks(repository, bytes_sha256(files[README])) if repository else None
+    blocks = kept_blocks(repository, files, _sae_digests(sources)) if repository else None
     if blocks is not None:
         card["blocks"] = blocks
     files["card.json"] = _json(card)
     return files
+
+
+def _sae_digests(sources: Sources) -> dict[str, str]:
+    """SHA-256 of the SAEs' files by path, as the sources name them: a fresh clone has no others."""
+    by_sae = sources.made.by_sae if sources.made else {}
+    return {
+        f"{sae_id}/{name}": digest
+        for sae_id, files in by_sae.items()
+        for name, digest in files.items()
+    }
 
 
 def _json(value: Any, *, sort_keys: bool = False) -> bytes:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import ast
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -21,6 +23,7 @@ from cards.block_results import (
     BlockRun,
     Lack,
     UsedBaseModel,
+    code_sha256,
     current_blocks,
     write_blocks,
 )
@@ -55,19 +58,45 @@ _OF_THE_EXTRA = {
 _MODEL_FILES = (".json", ".safetensors", ".model", ".txt", ".jinja")
 
 
+@dataclass(frozen=True)
+class SaesElsewhere:
+    """The SAEs beside a card, for a build that may lack them.
+
+    Attributes:
+        sha256: of their files, by path_in_repo.
+        fetch: brings the named files, and says where each one lies.
+    """
+
+    sha256: Mapping[str, str]
+    fetch: Callable[[Sequence[str]], Mapping[str, Path]]
+
+
 def checked_blocks(
-    loaded: LoadedManifest, build: BuildFolder, *, base_model: str | None, progress: Progress
+    loaded: LoadedManifest,
+    build: BuildFolder,
+    *,
+    base_model: str | None,
+    saes: SaesElsewhere | None = None,
+    progress: Progress,
 ) -> BlockResults:
-    """The results in card.json, where they are of these bytes and good; else the blocks are run.
+    """The results in card.json, where they are of this code and good; else the blocks are run.
+
+    Args:
+        loaded: the manifest.
+        build: its build folder, with a rendered card.
+        base_model: as `run_card_blocks`.
+        saes: where the SAEs are that the build lacks; those that the code names are fetched if it
+            has to be run.
+        progress: where to report.
 
     Raises:
         ReleaseError: as `run_card_blocks`.
     """
-    found = current_blocks(build.repository)
+    found = current_blocks(build.repository, saes.sha256 if saes else {})
     if found is not None and not (found.failed or found.unchecked):
-        progress.note(f"{README}: its code blocks were run before, on these very bytes")
+        progress.note(f"{README}: this very code was run before, on these very files")
         return found
-    return run_card_blocks(loaded, build, base_model=base_model, progress=progress)
+    return run_card_blocks(loaded, build, base_model=base_model, saes=saes, progress=progress)
 
 
 def run_card_blocks(
@@ -75,6 +104,7 @@ def run_card_blocks(
     build: BuildFolder,
     *,
     base_model: str | None = None,
+    saes: SaesElsewhere | None = None,
     progress: Progress,
 ) -> BlockResults:
     """Run the Python blocks of the staged README.md and write what came of it into card.json.
@@ -83,10 +113,12 @@ def run_card_blocks(
         loaded: the manifest.
         build: its build folder, with a rendered card.
         base_model: a folder or Hub id with the base model; None: see `block_base_model`.
+        saes: where the SAEs are that the build lacks.
         progress: where to report.
 
     Raises:
         MissingExtra: SAELens, torch or transformers is not installed.
+        HubUnavailable: an SAE that the code names could not be fetched.
         NoStandIn, UsageError, BaseModelUnreachable: as `block_base_model`.
     """
     readme = build.repository / README
@@ -101,19 +133,20 @@ def run_card_blocks(
         if any(loaded.manifest.base_model.id in block.code for block in readable):
             model = block_base_model(loaded, build, override=base_model, progress=progress)
             used = _used(loaded, model)
+        staged = _staged(loaded, build, readable, saes)
         with (
             progress.task(f"Running {counted(len(blocks), 'code block')} of {README}", total=None),
-            _staged_hub(loaded, build, model) as hub,
+            _staged_hub(loaded, build, staged, model) as hub,
         ):
             served = ServedRepository(hub.endpoint, loaded.manifest.repo_id, is_copy=True)
             answers = run_blocks(readable, served, skip_gpu=True)
-            files = _read_files(hub, loaded.manifest.repo_id, build.repository)
+            files = _read_files(hub, loaded.manifest.repo_id, staged)
     results = BlockResults(
-        readme_sha256=file_sha256(readme),
+        code_sha256=code_sha256(blocks),
         files=files,
         base_model=used,
         environment=_environment(),
-        runs=_runs(blocks, answers, loaded),
+        runs=judged(blocks, answers, loaded),
     )
     write_blocks(build.repository, results)
     progress.note(_told(results))
@@ -129,15 +162,38 @@ def _used(loaded: LoadedManifest, model: BlockModel) -> UsedBaseModel:
     )
 
 
+def _staged(
+    loaded: LoadedManifest,
+    build: BuildFolder,
+    blocks: Sequence[PythonBlock],
+    saes: SaesElsewhere | None,
+) -> dict[str, Path]:
+    """The files to serve: those of the folder, and of SAEs that the code names and it lacks."""
+    folder = LocalRepository(build.repository)
+    staged = {path: folder.fetch(path) for path in folder.files}
+    if saes is None:
+        return staged
+    code = "\n".join(block.code for block in blocks)
+    named = {f"{spec.sae_id}/" for spec in loaded.saes if spec.sae_id in code}
+    lacking = [
+        path
+        for path in saes.sha256
+        if path not in staged and path.rpartition("/")[0] + "/" in named
+    ]
+    return staged | (dict(saes.fetch(lacking)) if lacking else {})
+
+
 @contextmanager
 def _staged_hub(
-    loaded: LoadedManifest, build: BuildFolder, model: BlockModel | None
+    loaded: LoadedManifest,
+    build: BuildFolder,
+    staged: Mapping[str, Path],
+    model: BlockModel | None,
 ) -> Iterator[EmbeddedHub]:
-    """A Hub on loopback that has the staged folder, and the base model if there is one."""
+    """A Hub on loopback that has the staged files, and the base model if there is one."""
     from release.embedded_hub import EmbeddedHub
     from release.embedded_hub.hub import Hub
 
-    staged = LocalRepository(build.repository)
     build.work.mkdir(parents=True, exist_ok=True)
     # Beside the repository, since files can be linked within one file system only.
     with tempfile.TemporaryDirectory(
@@ -145,8 +201,7 @@ def _staged_hub(
     ) as name:
         hub = Hub.open(Path(name), xet=False, open_namespaces=True)
         try:
-            own = {path: staged.fetch(path) for path in staged.files}
-            commit_files(hub, loaded.manifest.repo_id, own)
+            commit_files(hub, loaded.manifest.repo_id, dict(staged))
             if model is not None:
                 spec = loaded.manifest.base_model
                 parts = {p.name: p for p in model.folder.iterdir() if p.suffix in _MODEL_FILES}
@@ -157,41 +212,55 @@ def _staged_hub(
             yield running
 
 
-def _read_files(hub: EmbeddedHub, repo_id: str, repository: Path) -> dict[str, str]:
-    """SHA-256 of the files that were asked for, but for the card and what is written about it."""
+def _read_files(hub: EmbeddedHub, repo_id: str, staged: Mapping[str, Path]) -> dict[str, str]:
+    """SHA-256 of the files that were asked for, but for the one that says so."""
     found = {}
     for request in hub.requests():
         owner, _, path = unquote(request.path).lstrip("/").partition("/resolve/")
         path = path.partition("/")[2]
-        if owner == repo_id and path not in ("", README, CARD) and request.status is not None:
-            file = repository.joinpath(*path.split("/"))
-            if request.status < 400 and file.is_file():
-                found[path] = file_sha256(file)
+        was_sent = request.status is not None and request.status < 400
+        if owner == repo_id and was_sent and path in staged and path != CARD:
+            found[path] = file_sha256(staged[path])
     return dict(sorted(found.items()))
 
 
-def _runs(
-    blocks: Sequence[PythonBlock], answers: Sequence[BlockAnswer], loaded: LoadedManifest
+def judged(
+    blocks: Sequence[PythonBlock],
+    answers: Sequence[BlockAnswer],
+    loaded: LoadedManifest,
+    left_out: Mapping[int, str] = MappingProxyType({}),
 ) -> tuple[BlockRun, ...]:
+    """What came of each block of a card, in its order.
+
+    Args:
+        blocks: all of them.
+        answers: how those ended that were run.
+        loaded: the manifest.
+        left_out: why a block was not to be run, by its line.
+    """
     answered = {answer.line: answer for answer in answers}
+    number_of = {block.line: number for number, block in enumerate(blocks, start=1)}
     runs: list[BlockRun] = []
     owed: dict[str, int] = {}
     for block in blocks:
         if block.tree is None:
             runs.append(_unreadable(block))
             continue
-        if block.line in answered:
+        if block.line in left_out:
+            why = left_out[block.line]
+            run = BlockRun(line=block.line, outcome="skipped", error=why, lacks="repository")
+        elif block.line in answered:
             run = _run(answered[block.line], owed, loaded)
         else:
-            error = f"the process ended in the block at line {answers[-1].line}"
+            error = f"the process ended in block {number_of[answers[-1].line]}"
             run = BlockRun(line=block.line, outcome="skipped", error=error, lacks="earlier")
         if run.outcome != "ran":
-            owed |= dict.fromkeys(_bound_names(block.tree), block.line)
+            owed |= dict.fromkeys(bound_names(block.tree), number_of[block.line])
         runs.append(run)
     return tuple(runs)
 
 
-def _bound_names(tree: ast.Module) -> set[str]:
+def bound_names(tree: ast.Module) -> set[str]:
     """The names that a block would have left to those after it."""
     names = set()
     for node in ast.walk(tree):
@@ -221,7 +290,7 @@ def _run(answer: BlockAnswer, owed: dict[str, int], loaded: LoadedManifest) -> B
 
     Args:
         answer: how the block ended.
-        owed: names that blocks before it did not define, with the lines of those.
+        owed: names that blocks before it did not define, with the numbers of those.
         loaded: the manifest.
     """
     if answer.lacks_gpu:
@@ -245,8 +314,9 @@ def _run(answer: BlockAnswer, owed: dict[str, int], loaded: LoadedManifest) -> B
 def _lack(answer: BlockAnswer, owed: dict[str, int], loaded: LoadedManifest) -> tuple[Lack, str]:
     """What an error is for lack of, and in words; None and nothing where it is the block's own."""
     if answer.error_type == "NameError" and answer.missing in owed:
-        line = owed[answer.missing]
-        return "earlier", f"{answer.missing} is of the block at line {line}, which did not run"
+        # By number, since another wording of the card moves its lines.
+        number = owed[answer.missing]
+        return "earlier", f"{answer.missing} is of block {number}, which did not run"
     package = _OF_THE_EXTRA.get(answer.missing.partition(".")[0])
     if answer.error_type == "ModuleNotFoundError" and package is not None:
         return "package", f"it needs {package}, of the extra 'measure'"

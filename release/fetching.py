@@ -19,7 +19,7 @@ from manifests.errors import ReleaseError
 from manifests.load import LoadedManifest
 from manifests.progress import Progress
 from release.hub_connection import HubConnection, hub_errors_explained
-from release.provenance.signing import SIGNATURE
+from release.provenance.model_signature import SIGNATURE
 from release.provenance.statement import PROVENANCE
 from release.validation import refuse_large_download
 from validators.reading.hub_repository import HubRepository
@@ -92,11 +92,12 @@ def fetch_release(
 ) -> Fetched:
     """Bring a manifest's SAEs, report, training record and figures into its build folder.
 
-    The folder has its name once every file is there, so a fetch that broke off leaves nothing.
+    The folder has its name once every file is there, so a fetch that broke off leaves nothing. One
+    that is there already keeps its other files.
 
     Args:
         loaded: the manifest.
-        build: its build folder, which holds no repository yet.
+        build: its build folder, which holds nothing that was made or measured (`is_unmade`).
         connection: the Hub.
         published: take what is published, whatever is staged.
         cards_only: leave out the SAEs; implies `published`.
@@ -123,7 +124,11 @@ def fetch_release(
             f"holds none of the {len(loaded.saes)} SAEs, and no report",
             where=repository.location,
             expected=f"what {loaded.path} describes",
-            next_step=f"release retrain {loaded.path}, or name the staged weights under `weights`",
+            next_step=(
+                f"release retrain {loaded.path}, or name the staged weights under `weights`"
+                if loaded.manifest.weights is None or published or cards_only
+                else f"release validate {loaded.path} --fix, which converts what others made"
+            ),
         )
     started = build.root / "repository.fetching"
     shutil.rmtree(started, ignore_errors=True)
@@ -140,9 +145,29 @@ def fetch_release(
                 started.joinpath(*PurePosixPath(path).parts).unlink()
                 wanted.remove(path)
     started.mkdir(parents=True, exist_ok=True)
-    started.replace(build.repository)
+    _place(started, build.repository)
     size_bytes = sum(repository.size_of(path) for path in wanted)
     return Fetched(source, repository.oid, len(wanted), size_bytes)
+
+
+def is_unmade(build: BuildFolder) -> bool:
+    """Whether a build holds nothing but what rendering writes: no SAE, record or report."""
+    if build.report_json.is_file() or build.training_json.is_file():
+        return False
+    return not any(build.repository.glob(f"*/{SAE_WEIGHTS}"))
+
+
+def _place(fetched: Path, repository: Path) -> None:
+    if not repository.is_dir():
+        fetched.replace(repository)
+        return
+    files = [path for path in sorted(fetched.rglob("*")) if path.is_file()]
+    # A build without a report is fetched again, so the report comes last.
+    for path in sorted(files, key=lambda path: path.name == _REPORT):
+        place = repository / path.relative_to(fetched)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(place)
+    shutil.rmtree(fetched)
 
 
 def _report_is_of_something_else(loaded: LoadedManifest, folder: Path) -> str | None:

@@ -14,6 +14,7 @@ from release.adopted import is_adopted, required_tiers
 from validators.options import ValidateOptions
 from validators.portability.requirements import out_of_date, unmet_requirements
 from validators.reading.local_repository import LocalRepository
+from validators.reading.repository import Repository
 from validators.report import Report, Tier, read_report
 from validators.selection import Selection
 from validators.stage import validate
@@ -47,7 +48,13 @@ class NotChecked(NotReady):
     exit_code = 3
 
 
-def require_ready(loaded: LoadedManifest, build: BuildFolder, sha256: Mapping[str, str]) -> None:
+def require_ready(
+    loaded: LoadedManifest,
+    build: BuildFolder,
+    sha256: Mapping[str, str],
+    *,
+    page: Repository | None = None,
+) -> None:
     """Refuse a release that was not checked, failed, or changed since.
 
     Every tier must have run; of an adopted release without data, all but the activations.
@@ -56,6 +63,7 @@ def require_ready(loaded: LoadedManifest, build: BuildFolder, sha256: Mapping[st
         loaded: the manifest.
         build: its build folder.
         sha256: of the release's files, by path_in_repo.
+        page: the card among the release's files, where these are not all in the build.
 
     Raises:
         NotReady: a check failed or crashed, or the report or card is for other bytes.
@@ -65,7 +73,7 @@ def require_ready(loaded: LoadedManifest, build: BuildFolder, sha256: Mapping[st
     report = read_report(build.report_json)
     failures = [*_stale_report(loaded, report, sha256), *_failures(report)]
     failures += [f"{name} is not what rendering gives now" for name in stale_files(loaded, build)]
-    failures += _failures(_page_report(loaded, build))
+    failures += _failures(_page_report(loaded, page or LocalRepository(build.repository)))
     gaps = _gaps(report, required_tiers(loaded, build))
     for unmet in unmet_requirements(loaded.manifest, report.portability):
         (failures if unmet.was_measured else gaps).append(f"portability: {unmet.sentence}")
@@ -164,13 +172,12 @@ def _stale_report(loaded: LoadedManifest, report: Report, sha256: Mapping[str, s
     return reasons
 
 
-def _page_report(loaded: LoadedManifest, build: BuildFolder) -> Report:
+def _page_report(loaded: LoadedManifest, page: Repository) -> Report:
     """What the checks of a card say of the page that lies there.
 
     A report is older than the card that is made from it, so it cannot say this.
     """
     options = ValidateOptions(selection=Selection(select=(_OF_THE_PAGE,)))
-    page = LocalRepository(build.repository)
     return validate(page, manifest=loaded, tier="static", options=options, progress=Silent())
 
 

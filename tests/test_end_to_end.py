@@ -14,9 +14,11 @@ from typing import Any
 import pytest
 import yaml
 
+from cards.block_results import code_sha256
 from manifests.digests import file_sha256
 from release.cli import main
 from release.embedded_hub import EmbeddedHub
+from validators.readme.snippets import python_blocks
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,8 @@ def test_running_again_skips_what_is_done_and_makes_no_commit(ran: Ran, command)
     assert "every sha256 read back, and the Hub's copy validates" in again.out
     assert "release hub serve --root" in again.out
     assert "no commit" in again.err
-    assert "its code blocks were run before" in again.err
+    assert "this very code was run before" in again.err
+    assert "it was loaded from the Hub before" in again.err
 
 
 def test_the_published_card_says_on_which_model_its_code_ran(ran: Ran) -> None:
@@ -118,7 +121,8 @@ def test_the_published_card_says_on_which_model_its_code_ran(ran: Ran) -> None:
         "class": "LlamaForCausalLM",
         "source": "local folder tiny-llama",
     }
-    assert blocks["readme_sha256"] == file_sha256(ran.repository / "README.md")
+    readme = (ran.repository / "README.md").read_text(encoding="utf-8")
+    assert blocks["code_sha256"] == code_sha256(python_blocks(readme))
 
 
 def test_the_result_goes_to_stdout_and_the_rest_to_stderr(ran: Ran, command) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,11 @@ from release.options import (
     ManifestsArgument,
     ManifestsOption,
 )
+
+if TYPE_CHECKING:
+    from manifests.build_folder import BuildFolder
+    from manifests.load import LoadedManifest
+    from release.hub_connection import HubConnection
 
 
 def fetch(
@@ -43,8 +48,8 @@ def fetch(
     """Bring a manifest's SAEs, report and figures from the Hub into the build folder.
 
     They come from where `weights` says that they are staged, else from the manifest's repository.
-    A build that is there already is left as it is. With --all, what the Hub does not have is told
-    and left out.
+    Weights that others made are mended, as `release validate --fix` does. A build that is there
+    already is left as it is. With --all, what the Hub does not have is told and left out.
 
     Example: release fetch --all --cards-only
     """
@@ -81,8 +86,27 @@ def fetch(
                 is_large_wanted=yes,
                 progress=TerminalProgress(),
             )
+            adopted = "" if published or cards_only else _mended(loaded, folder, connection)
             show(
                 f"{loaded.name}: {found.n_files} files, {found.size_bytes / 1e6:.1f} MB, from "
-                f"{found.source.repo_id} at {found.oid[:12]}."
+                f"{found.source.repo_id} at {found.oid[:12]}.{adopted}"
             )
     return 0
+
+
+def _mended(loaded: LoadedManifest, build: BuildFolder, connection: HubConnection) -> str:
+    """Mend the weights of others in the build; what was done, and what comes next."""
+    from release.adopted import is_adopted
+    from release.adopting import Adoption
+    from release.console import TerminalProgress
+    from validators.presenting.tally import counted
+
+    if not is_adopted(loaded, build):
+        return ""
+    adoption = Adoption(loaded, build)
+    adopted = adoption.place(adoption.published(connection), progress=TerminalProgress())
+    n_mended, n_left = len(adopted.mended.mends), len(adopted.mended.left)
+    return (
+        f" They were made by others: {adopted.told}, {counted(n_mended, 'fault')} mended, {n_left} "
+        f"left. Next: release validate {loaded.path.as_posix()}"
+    )

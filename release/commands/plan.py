@@ -39,30 +39,50 @@ def plan(
         typer.Option("--detailed-exitcode", help="End with 5 if anything would change."),
     ] = False,
 ) -> int:
-    """Hold what lies in the build folder against the Hub's head; nothing is changed.
+    """Hold what lies in the build folder against the Hub's head; nothing is changed there.
+
+    With `--cards-only` cards are rendered first, from what is published where nothing was made
+    here. One that cannot be renewed is left out and told.
 
     Example: release plan manifests/demo-smollm2-135m-instruct.yaml --hub embedded --out plan.json
     """
-    from release.console import show
+    from release.console import TerminalProgress, say, show
     from release.hub_connection import connect
     from release.publishing.batch import planned
     from release.publishing.plan import write_plan
-    from release.publishing.plan_text import plan_text
+    from release.publishing.plan_text import left_out_text, plan_text
+    from release.publishing.renewal import renewed
 
+    exit_code = 0
     with connect(hub, build=build) as connection:
-        found = planned(
-            paths,
-            connection,
-            every=every,
-            manifests=manifests,
-            builds=build,
-            cards_only=cards_only,
-            delete=delete,
-        )
+        if cards_only:
+            renewal = renewed(
+                paths,
+                connection,
+                every=every,
+                manifests=manifests,
+                builds=build,
+                delete=delete,
+                progress=TerminalProgress(),
+                tell=say,
+            )
+            found, exit_code = renewal.plan, renewal.exit_code
+            for card in renewal.left_out:
+                say(left_out_text(card))
+        else:
+            found = planned(
+                paths,
+                connection,
+                every=every,
+                manifests=manifests,
+                builds=build,
+                cards_only=False,
+                delete=delete,
+            )
     show(plan_text(found))
     if out is not None:
         write_plan(found, out)
         show(f"Kept in {out}. Next: release push {out}")
-    if found.refusals:
-        return 1
+    if found.refusals or exit_code:
+        return max(exit_code, 1 if found.refusals else 0)
     return EXIT_CHANGES if detailed_exitcode and found.has_changes else 0

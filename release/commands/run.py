@@ -24,6 +24,14 @@ from release.options import (
     RayAddressOption,
 )
 
+# What the exit code of validating the Hub's copy means.
+_VERDICTS = {
+    0: "and the Hub's copy validates",
+    1: "BUT the Hub's copy FAILS",
+    3: "but some of the Hub's copy was not checked, as said above",
+    4: "but the Hub's copy could not be read without a token (is it private?), as said above",
+}
+
 
 def run(
     manifest: ManifestArgument,
@@ -91,7 +99,7 @@ def run(
         exit_code = _validate_as_a_user(
             receipt.repo_id, receipt.commit, connection.endpoint, manifests=manifest.parent
         )
-    verdict = "and the Hub's copy validates" if exit_code == 0 else "BUT the Hub's copy FAILS"
+    verdict = _VERDICTS.get(exit_code, f"but validating the Hub's copy ended with {exit_code}")
     commits = f"{receipt.n_commits} commit" + ("" if receipt.n_commits == 1 else "s")
     show(
         f"\nReleased {receipt.repo_id}: {len(loaded.saes)} SAEs, {receipt.n_files} files, "

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import glob
 import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 from manifests.build_folder import SAE_CONFIG, SAE_WEIGHTS, BuildFolder
-from manifests.digests import file_sha256
 from manifests.load import LoadedManifest
+from release.card_blocks import SaesElsewhere
+from release.gate import NotReady, require_ready
 from release.hub_connection import HubConnection, hub_errors_explained, without_client_bars
+from release.overlaid_repository import OverlaidRepository
 from release.publishing.release_files import ReleaseFile, card_files, describe_file
 from release.publishing.remote_tree import RemoteTree
+from validators.reading.hub_repository import HubRepository
+from validators.reading.local_repository import LocalRepository
+from validators.reading.repository import Repository
 
 
 @dataclass(frozen=True)
@@ -21,10 +30,16 @@ class CardRelease:
     Attributes:
         files: the card's files on disk, by path_in_repo.
         beside: SHA-256 of the SAEs' files as the Hub holds them, which the card must be of.
+        oid: the commit that holds them; None: there is no repository.
+        page: the card among the SAEs that it stands beside.
+        other_sources: what the card was rendered from and the Hub has otherwise, by path_in_repo.
     """
 
     files: dict[str, ReleaseFile]
     beside: dict[str, str]
+    oid: str | None = None
+    page: Repository | None = None
+    other_sources: tuple[str, ...] = ()
 
     def is_of_card(self, path_in_repo: str) -> bool:
         """Whether a push of the card alone may change or delete a file."""
@@ -48,19 +63,109 @@ def card_release(
         for spec in loaded.saes
         for name in (SAE_CONFIG, SAE_WEIGHTS)
     }
+    files = card_files(loaded, build)
+    if tree is None:
+        return CardRelease(files, beside={})
+
+    @cache
+    def published() -> Repository:
+        return HubRepository(
+            loaded.manifest.repo_id,
+            revision=tree.oid,
+            endpoint=connection.endpoint,
+            token=connection.token or False,
+        )
+
     return CardRelease(
-        files=card_files(loaded, build),
-        beside={} if tree is None else _digests(loaded.manifest.repo_id, tree, wanted, connection),
+        files=files,
+        beside=_digests(tree, wanted, published),
+        oid=tree.oid,
+        page=_page(build, wanted, published),
+        other_sources=tuple(_other_sources(build, tree)),
     )
 
 
+def require_card_ready(loaded: LoadedManifest, build: BuildFolder, cards: CardRelease) -> None:
+    """Refuse a card that is not of the SAEs and the numbers that are published beside it.
+
+    Raises:
+        NotReady, NotChecked, UnreadableReport: as `require_ready`, or the card was rendered from
+            another report or training record than the Hub has.
+    """
+    if cards.other_sources:
+        reasons = [
+            f"{name} on the Hub is another one than the card is rendered from"
+            for name in cards.other_sources
+        ]
+        raise NotReady(
+            "the card may not be pushed alone:\n" + "\n".join(f"  - {each}" for each in reasons),
+            reasons=reasons,
+            where=loaded.manifest.repo_id,
+            expected="a card of the numbers that are published beside it",
+            next_step=(
+                f"release push {loaded.path}, which sends them too; or move {build.root} away, and "
+                "push the card again: what is published is fetched then"
+            ),
+        )
+    sha256 = {path: file.sha256 for path, file in cards.files.items()}
+    require_ready(loaded, build, {**sha256, **cards.beside}, page=cards.page)
+
+
+def _page(
+    build: BuildFolder, saes: Mapping[str, Path], published: Callable[[], Repository]
+) -> Repository:
+    folder = LocalRepository(build.repository)
+    if all(file.is_file() for file in saes.values()):
+        return folder
+    return OverlaidRepository(folder, published(), saes)
+
+
+def _other_sources(build: BuildFolder, tree: RemoteTree) -> Iterator[str]:
+    for path in (build.report_json, build.training_json):
+        there = tree.files.get(path.name)
+        if not path.is_file():
+            is_same = there is None
+        else:
+            is_same = there is not None and there.is_same_as(describe_file(path.name, path))
+        if not is_same:
+            yield path.name
+
+
+@contextmanager
+def fetched_saes(
+    loaded: LoadedManifest, cards: CardRelease, connection: HubConnection
+) -> Iterator[SaesElsewhere]:
+    """The SAEs on the Hub that a card stands beside, fetched if its code has to be run again."""
+    with tempfile.TemporaryDirectory(prefix="sae-release-", ignore_cleanup_errors=True) as folder:
+        fetch = partial(_fetched, loaded.manifest.repo_id, cards.oid, connection, Path(folder))
+        yield SaesElsewhere(sha256=cards.beside, fetch=fetch)
+
+
+def _fetched(
+    repo_id: str,
+    oid: str | None,
+    connection: HubConnection,
+    folder: Path,
+    paths: Sequence[str],
+) -> Mapping[str, Path]:
+    with without_client_bars(), hub_errors_explained(f"fetching SAEs of {repo_id}", connection):
+        copy = connection.api().snapshot_download(
+            repo_id,
+            revision=oid,
+            allow_patterns=[glob.escape(path) for path in paths],
+            cache_dir=folder / "cache",
+            local_dir=folder / "copy",
+        )
+    return {path: Path(copy) / Path(*path.split("/")) for path in paths}
+
+
 def _digests(
-    repo_id: str, tree: RemoteTree, wanted: dict[str, Path], connection: HubConnection
+    tree: RemoteTree, wanted: dict[str, Path], published: Callable[[], Repository]
 ) -> dict[str, str]:
     """SHA-256 of files on the Hub, which itself names that of the large ones only.
 
     A small file that lies on disk with the same bytes, by the digest that the Hub does name, is
-    not downloaded: each one costs two requests.
+    not downloaded: each one costs a request.
     """
     digests: dict[str, str] = {}
     unknown = []
@@ -75,15 +180,6 @@ def _digests(
         else:
             unknown.append(path)
     if unknown:
-        with (
-            tempfile.TemporaryDirectory(prefix="sae-release-", ignore_cleanup_errors=True) as cache,
-            without_client_bars(),
-            hub_errors_explained(f"reading the configurations of {repo_id}", connection),
-        ):
-            copy = Path(
-                connection.api().snapshot_download(
-                    repo_id, revision=tree.oid, allow_patterns=unknown, cache_dir=cache
-                )
-            )
-            digests |= {path: file_sha256(copy / Path(*path.split("/"))) for path in unknown}
+        published().prefetch(unknown)
+        digests |= {path: published().sha256(path) for path in unknown}
     return digests

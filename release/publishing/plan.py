@@ -16,6 +16,7 @@ from pydantic.dataclasses import dataclass as checked_dataclass
 
 from manifests.build_folder import write_atomically
 from manifests.errors import UsageError
+from release.publishing.setting_change import SettingChange
 
 FORMAT: Literal["sae-release.plan/1"] = "sae-release.plan/1"
 _STRICT = ConfigDict(extra="forbid", strict=False)
@@ -50,6 +51,7 @@ class RepositoryPlan:
         unchanged: files that the Hub has already.
         refusals: why the push would be refused as things are.
         unchecked: what nobody has checked of an adopted release, and a push does not ask for.
+        settings: what would change of the repository's settings and of the collection it is in.
     """
 
     manifest: str
@@ -66,6 +68,7 @@ class RepositoryPlan:
     unchanged: tuple[str, ...]
     refusals: tuple[str, ...] = ()
     unchecked: tuple[str, ...] = ()
+    settings: tuple[SettingChange, ...] = ()
 
     @property
     def sends(self) -> tuple[PlannedFile, ...]:
@@ -78,9 +81,14 @@ class RepositoryPlan:
         return sum(file.size_bytes for file in self.sends)
 
     @property
-    def has_changes(self) -> bool:
+    def has_commit(self) -> bool:
         """Whether a push would make a commit."""
         return bool(self.adds or self.changes or self.deletes)
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether a push would make a commit or change a setting."""
+        return self.has_commit or bool(self.settings)
 
 
 @dataclass(frozen=True)
@@ -92,7 +100,7 @@ class Plan:
 
     @property
     def has_changes(self) -> bool:
-        """Whether any push would make a commit."""
+        """Whether any push would make a commit or change a setting."""
         return any(each.has_changes for each in self.repositories)
 
     @property

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
+from release.publishing.one_commit import MAX_OPERATIONS
 from release.publishing.plan import Plan, PlannedFile, RepositoryPlan
 from release.publishing.planning import touches_weights
 from release.publishing.push import Receipt
+from release.publishing.renewal import LeftOut
 from validators.presenting.tally import counted
 
 _AT_MOST = 8
@@ -33,6 +36,12 @@ def _repository(plan: RepositoryPlan) -> Iterator[str]:
         "?", "of the former release, not of this one: kept (--delete deletes)", plan.leftovers
     )
     yield from _paths("?", "that no release put there: kept", plan.unknown)
+    for change in plan.settings:
+        yield f"  * {change}{' (only with --public)' if change.needs_public else ''}"
+    n_changes = len(plan.sends) + len(plan.deletes)
+    if n_changes > MAX_OPERATIONS:
+        n_parts = math.ceil(n_changes / MAX_OPERATIONS)
+        yield f"  . staged in {n_parts} parts in a draft pull request, and merged as one commit"
     if plan.cards_only:
         touched = touches_weights(plan)
         assert not touched
@@ -67,27 +76,41 @@ def _rest(n: int) -> Iterator[str]:
 
 
 def _total(plan: Plan) -> str:
-    changed = [each for each in plan.repositories if each.has_changes]
+    changed = [each for each in plan.repositories if each.has_commit]
+    n_settings = sum(len(each.settings) for each in plan.repositories)
+    settings = f"{counted(n_settings, 'setting')} changed"
     if not changed:
-        return f"Nothing would change on {plan.endpoint}."
+        if not n_settings:
+            return f"Nothing would change on {plan.endpoint}."
+        return f"No commit on {plan.endpoint}: {settings}."
     n_files = sum(len(each.sends) for each in changed)
     n_deleted = sum(len(each.deletes) for each in changed)
     deleted = f", {counted(n_deleted, 'file')} deleted" if n_deleted else ""
     total = sum(each.size_bytes for each in changed)
     return (
         f"{counted(len(changed), 'commit')} on {plan.endpoint}: "
-        f"{counted(n_files, 'file')} sent, {size(total)}{deleted}."
+        f"{counted(n_files, 'file')} sent, {size(total)}{deleted}"
+        f"{f', {settings}' if n_settings else ''}."
     )
 
 
+def left_out_text(card: LeftOut) -> str:
+    """Why a card is not among those that would be pushed."""
+    return f"{card.name} is left out: {card.error}"
+
+
 def receipt_text(receipt: Receipt) -> str:
-    """What a push did, in one or two lines."""
+    """What a push did: a line, one on using it from the Hub, and one for each setting."""
     at = f"{receipt.repo_id} is at {receipt.commit}"
     if receipt.pull_request:
         at = f"{receipt.repo_id}: {receipt.pull_request} is open, at {receipt.commit}"
     tagged = f", tagged {receipt.tag}" if receipt.tag else ""
     sent = f"{counted(receipt.sent_files, 'file')} sent"
-    return f"{at}{tagged}: {sent}, {receipt.n_files} read back and compared."
+    lines = [f"{at}{tagged}: {sent}, {receipt.n_files} read back and compared."]
+    lines += [f"  {receipt.use.told}"] if receipt.use else []
+    lines += [f"  {change}" for change in receipt.settings]
+    lines += [f"  left as it is without --public: {change}" for change in receipt.settings_left]
+    return "\n".join(lines)
 
 
 def size(n_bytes: int) -> str:

@@ -7,11 +7,13 @@ from manifests.load import LoadedManifest
 from release.adopted import left_unchecked
 from release.gate import NotReady, require_ready
 from release.hub_connection import HubConnection
-from release.publishing.card_release import CardRelease, card_release
+from release.publishing.card_release import CardRelease, card_release, require_card_ready
 from release.publishing.former_release import former_files
 from release.publishing.plan import PlannedFile, RepositoryPlan
 from release.publishing.release_files import ADDED_BY_PUSH, ReleaseFile, release_files
 from release.publishing.remote_tree import RemoteTree, remote_tree
+from release.publishing.setting_change import SettingChange
+from release.publishing.settings import seen_settings, setting_changes, wanted_settings
 from release.publishing.tree_difference import MADE_BY_THE_HUB, RemoteFile, compare
 from validators.report import former_report
 
@@ -49,6 +51,12 @@ def plan_release(
     gone = sorted(former - files.keys() - {*ADDED_BY_PUSH})
     if cards is not None:
         gone = [path for path in gone if cards.is_of_card(path)]
+    refusals = _refusals(loaded, build, files, tree, cards)
+    settings: tuple[SettingChange, ...] = ()
+    try:
+        settings = setting_changes(wanted_settings(loaded), seen_settings(tree), connection)
+    except NotReady as error:
+        refusals += tuple(error.reasons)
     return RepositoryPlan(
         manifest=manifest_name or loaded.path.as_posix(),
         manifest_digest=loaded.digest,
@@ -62,8 +70,9 @@ def plan_release(
         leftovers=tuple(() if delete else gone),
         unknown=tuple(sorted(remote.keys() - files.keys() - former - {*MADE_BY_THE_HUB})),
         unchanged=_unchanged(found.unchanged, remote, former, cards),
-        refusals=_refusals(loaded, build, files, tree, cards),
+        refusals=refusals,
         unchecked=_unchecked(loaded, build),
+        settings=settings,
     )
 
 
@@ -99,8 +108,10 @@ def _refusals(
     if cards is not None and tree is None:
         return ("there is no repository yet whose card could be renewed",)
     try:
-        sha256 = {path: file.sha256 for path, file in files.items()}
-        require_ready(loaded, build, {**sha256, **(cards.beside if cards else {})})
+        if cards is not None:
+            require_card_ready(loaded, build, cards)
+        else:
+            require_ready(loaded, build, {path: file.sha256 for path, file in files.items()})
     except NotReady as error:
         return tuple(error.reasons)
     return ()

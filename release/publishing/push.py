@@ -8,40 +8,39 @@ Invariants, whatever happens in between (an error, a lost answer, a kill):
   whether the commit happened.
 - Running the command again after any end finishes the work: files that arrived are not sent again,
   and a release that is already there makes no commit.
+- What cannot be used from the Hub gets no tag, and the error names the way back.
 """
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
 
-from cards.block_results import BlockResults
+from cards.block_results import CARD
 from cards.stage import README
-from manifests.build_folder import BuildFolder, write_atomically
-from manifests.errors import MissingExtra
+from manifests.build_folder import BuildFolder
 from manifests.load import LoadedManifest
 from manifests.progress import Progress
 from manifests.tool_version import tool_version
-from release.card_blocks import checked_blocks
-from release.gate import NotChecked, NotReady, require_blocks, require_ready
+from release.gate import NotReady
 from release.hub_connection import HubConnection, hub_errors_explained
-from release.provenance.builder import builder_of
-from release.provenance.publishing import with_provenance
-from release.publishing.card_release import CardRelease, card_release
+from release.provenance.signing import PrivateKey, WorkflowIdentity
+from release.publishing.hub_use import HubUse, use_from_hub
 from release.publishing.one_commit import Commit, one_commit
 from release.publishing.plan import RepositoryPlan
 from release.publishing.read_back import read_back
-from release.publishing.release_files import ReleaseFile, describe_file, release_files
+from release.publishing.ready_release import ready_release
+from release.publishing.receipts import keep_receipt
+from release.publishing.release_files import ADDED_BY_PUSH, ReleaseFile
 from release.publishing.remote_tree import RemoteTree, remote_tree
+from release.publishing.setting_change import SettingChange
+from release.publishing.settings import SettingsStep, wanted_settings
 from release.publishing.tree_difference import TreeDifference, compare
+from release.publishing.use_outcome import kept_use, require_usable, way_back
 from release.publishing.version_tags import tag_release
-from release.stand_in_model import NoStandIn
 from validators.presenting.tally import counted
 from validators.reading.repository import HubUnavailable
-
-CARD = "card.json"
 
 
 class StalePlan(NotReady):
@@ -50,7 +49,12 @@ class StalePlan(NotReady):
 
 @dataclass(frozen=True)
 class Receipt:
-    """What a push left on the Hub, after it was read back."""
+    """What a push left on the Hub, after it was read back.
+
+    `settings` were changed to what the manifest says; `settings_left` would need `--public`. `use`
+    is what came of loading it from there; without a `tag` nothing came of it, or it is not on
+    `main`.
+    """
 
     repo_id: str
     endpoint: str
@@ -65,6 +69,17 @@ class Receipt:
     sha256: dict[str, str]
     tag: str | None = None
     pull_request: str | None = None
+    settings: tuple[SettingChange, ...] = ()
+    settings_left: tuple[SettingChange, ...] = ()
+    use: HubUse | None = None
+
+
+class UseFromHub(Protocol):
+    """Uses a release as its readers will."""
+
+    def __call__(self, commit: str, *, is_new: bool) -> HubUse:
+        """At a commit, by oid, that this push made or found there."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -72,17 +87,20 @@ class PushOptions:
     """How to push.
 
     Attributes:
-        public: a repository that does not exist yet is created public; one that exists keeps its
-            visibility.
+        public: a repository that does not exist yet is created public, unless its manifest says
+            private; one that exists becomes so only where its manifest says public.
         cards_only: send the card, its index and figures alone.
-        pull_request: open a pull request in place of a commit on `main`.
+        pull_request: open a pull request in place of a commit on `main`; no setting is changed.
         base_model: what the card's code is to run on, as `block_base_model` takes it.
+        signer: who signs weights and configurations, as `chosen_signer` has it; without one, a
+            signature that lies in the build is published.
     """
 
     public: bool = False
     cards_only: bool = False
     pull_request: bool = False
     base_model: str | None = None
+    signer: PrivateKey | WorkflowIdentity | None = None
 
 
 def push(
@@ -94,9 +112,9 @@ def push(
     reviewed: RepositoryPlan | None = None,
     progress: Progress,
 ) -> Receipt:
-    """Push a release in one commit and read it back.
+    """Push a release in one commit, read it back, and use it from the Hub as a reader does.
 
-    The code blocks of the card are run first, unless they were run before on these very bytes.
+    The code blocks of the card are run first, unless this very code was run before on these files.
 
     Args:
         loaded: the manifest.
@@ -115,76 +133,89 @@ def push(
         HeadMoved: the repository changed since it was planned; nothing was committed.
         HubUnavailable: the Hub or the network failed; the head is as it was.
         ReadBackMismatch: what is on the Hub is not what was sent.
+        UnusableRelease: it is what was sent, and SAELens or the card's code fails on it there.
+        SettingsNotApplied: all is published, and a setting is not what the manifest says.
     """
-    files = ready_files(loaded, build, connection, options=options, progress=progress)
-    receipt = publish_files(
-        loaded.manifest.repo_id,
-        files,
+    ready = ready_release(
+        loaded,
+        build,
         connection,
-        public=options.public,
-        pull_request=options.pull_request,
-        reviewed=reviewed,
+        cards_only=options.cards_only,
+        base_model=options.base_model,
+        signer=options.signer,
         progress=progress,
     )
-    content = json.dumps(asdict(receipt), indent=2, sort_keys=True) + "\n"
-    write_atomically(build.work / "receipt.json", content.encode("utf-8"))
-    return receipt
+    settings = SettingsStep(
+        wanted_settings(loaded),
+        connection,
+        public=options.public,
+        reviewed=reviewed.settings if reviewed else None,
+    )
 
-
-def ready_files(
-    loaded: LoadedManifest,
-    build: BuildFolder,
-    connection: HubConnection,
-    *,
-    options: PushOptions,
-    progress: Progress,
-) -> dict[str, ReleaseFile]:
-    """The files to publish, once nothing of them changes any more and the gate lets them pass.
-
-    Raises:
-        IncompleteRelease, NotReady, NotChecked, HubUnavailable: as `push`.
-    """
-    cards = _cards(loaded, build, connection) if options.cards_only else None
-    files = cards.files if cards else release_files(loaded, build)
-    sha256 = {path: file.sha256 for path, file in files.items()}
-    require_ready(loaded, build, {**sha256, **(cards.beside if cards else {})})
-    require_blocks(loaded, _blocks(loaded, build, options.base_model, progress))
-    # What came of the blocks was written into card.json.
-    files = {**files, CARD: describe_file(CARD, build.card_json)}
-    if cards is not None:
-        return files
-    return with_provenance(loaded, build, files, builder=builder_of(os.environ))
-
-
-def _cards(loaded: LoadedManifest, build: BuildFolder, connection: HubConnection) -> CardRelease:
-    tree = remote_tree(loaded.manifest.repo_id, connection)
-    if tree is None:
-        raise NotReady(
-            "there is no repository yet whose card could be renewed",
-            where=f"{loaded.manifest.repo_id} on {connection.endpoint}",
-            expected="a release that was pushed before",
-            next_step=f"release push {loaded.path}",
+    def use(commit: str, *, is_new: bool) -> HubUse:
+        readme = build.repository / README
+        kept = kept_use(build, commit)
+        if kept is not None:
+            progress.note("it was loaded from the Hub before, at this very commit")
+            return kept
+        if options.cards_only and not is_new:
+            return HubUse("not tried", commit, reasons=("no file was sent",))
+        return use_from_hub(
+            loaded, readme, ready.blocks, ready.saes, commit, connection, progress=progress
         )
-    return card_release(loaded, build, tree, connection)
+
+    return publish_with_settings(
+        ready.files, build, settings, use=use, options=options, reviewed=reviewed, progress=progress
+    )
 
 
-def _blocks(
-    loaded: LoadedManifest, build: BuildFolder, base_model: str | None, progress: Progress
-) -> BlockResults:
-    """What came of the card's code blocks, run now if need be.
+def publish_with_settings(
+    files: dict[str, ReleaseFile],
+    build: BuildFolder,
+    settings: SettingsStep,
+    *,
+    use: UseFromHub | None = None,
+    options: PushOptions,
+    reviewed: RepositoryPlan | None,
+    progress: Progress,
+) -> Receipt:
+    """Publish files that may go out, and bring the repository's settings to what is wanted.
+
+    The receipt is kept before the settings are changed, and again afterwards. What cannot be used
+    from the Hub is not opened to anyone.
 
     Raises:
-        NotChecked: they cannot be run on this machine.
+        NotReady, StalePlan, HeadMoved, HubUnavailable, ReadBackMismatch, UnusableRelease,
+        SettingsNotApplied: as `push`.
     """
-    try:
-        return checked_blocks(loaded, build, base_model=base_model, progress=progress)
-    except (MissingExtra, NoStandIn) as error:
-        raise NotChecked(
-            f"the code blocks of {README} were not run: {error.what}",
-            where=loaded.manifest.repo_id,
-            expected="every Python block of the card to run before a push",
-            next_step=error.next_step,
-        ) from error
+    closed: list[SettingChange] = []
+    if not options.pull_request:
+        settings.require_possible()
+    receipt = publish_files(
+        settings.wanted.repo_id,
+        files,
+        settings.connection,
+        public=settings.starts_public,
+        pull_request=options.pull_request,
+        reviewed=reviewed,
+        before_commit=None if options.pull_request else lambda: closed.extend(settings.restrict()),
+        use=use,
+        progress=progress,
+    )
+    receipt = replace(receipt, settings=tuple(closed))
+    keep_receipt(receipt, build)
+    require_usable(
+        receipt.use,
+        receipt.repo_id,
+        parent=receipt.parent,
+        pull_request=receipt.pull_request,
+        connection=settings.connection,
+    )
+    if not options.pull_request:
+        done = settings.finish()
+        receipt = replace(receipt, settings=(*closed, *done.changed), settings_left=done.left)
+        keep_receipt(receipt, build)
+    return receipt
 
 
 def publish_files(
@@ -195,9 +226,14 @@ def publish_files(
     public: bool,
     pull_request: bool = False,
     reviewed: RepositoryPlan | None = None,
+    before_commit: Callable[[], None] | None = None,
+    use: UseFromHub | None = None,
     progress: Progress,
 ) -> Receipt:
     """Bring the head of `repo_id` to hold these bytes under these names, by one commit.
+
+    `before_commit` is called once the repository is there, before anything of it is sent; `use`
+    with the commit, once it was read back. What it says has failed gets no tag.
 
     Raises:
         StalePlan, HeadMoved, HubUnavailable, ReadBackMismatch: as `push`.
@@ -216,6 +252,8 @@ def publish_files(
             expected="a repository that this token may read",
             next_step="use a token that may read and write it",
         )
+    if before_commit is not None:
+        before_commit()
     deletes = _deletes_left(reviewed, found)
     commit, link = found.parent, None
     if found.sends or deletes:
@@ -229,21 +267,34 @@ def publish_files(
         commit, link = done.oid, done.pull_request
     else:
         progress.note(f"{repo_id} holds this release already, at {found.parent[:12]}: no commit")
-    read_back(repo_id, commit, files, connection, progress=progress)
+    is_new = commit != found.parent
+    read_back(
+        repo_id,
+        commit,
+        files,
+        connection,
+        way_back=(lambda: way_back(repo_id, commit, found.parent, connection))
+        if is_new and link is None
+        else None,
+        progress=progress,
+    )
+    used = use(commit, is_new=is_new) if use is not None else None
+    is_tagged = link is None and (used is None or used.outcome != "failed")
     return Receipt(
         repo_id=repo_id,
         endpoint=connection.endpoint,
         parent=found.parent,
         commit=commit,
-        n_commits=int(commit != found.parent),
+        n_commits=int(is_new),
         n_files=len(files),
         sent_files=len(found.sends),
         sent_bytes=found.size_bytes,
         deleted=tuple(deletes),
         stays=tuple(path for path in found.stays if path not in deletes),
         sha256={name: file.sha256 for name, file in files.items()},
-        tag=None if link else tag_release(repo_id, commit, connection),
+        tag=tag_release(repo_id, commit, connection) if is_tagged else None,
         pull_request=link,
+        use=used,
     )
 
 
@@ -302,8 +353,9 @@ def _require_same(
         other = sorted(
             path for path in sends.keys() | now.keys() if sends.get(path) != now.get(path)
         )
-        # What came of the code blocks, and who assembled the release, is written by the push.
-        other = [path for path in other if path not in (CARD, "provenance.intoto.json")]
+        # What came of the code blocks, who assembled the release and who signed it, is written by
+        # the push.
+        other = [path for path in other if path not in (CARD, *ADDED_BY_PUSH)]
         reasons = [f"{path} is not the file that was planned" for path in other]
     elif found is not None and not now and not _deletes_left(reviewed, found):
         reasons = []

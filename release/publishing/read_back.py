@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import glob
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from manifests.digests import file_sha256
 from manifests.errors import ReleaseError
 from manifests.progress import Progress
 from release.hub_connection import HubConnection, hub_errors_explained, without_client_bars
-from release.publishing.client_log import hide_signed_urls
 from release.publishing.release_files import ReleaseFile
 
 
@@ -23,18 +24,19 @@ def read_back(
     files: dict[str, ReleaseFile],
     connection: HubConnection,
     *,
+    way_back: Callable[[], str] | None = None,
     progress: Progress,
 ) -> None:
     """Download every file of a release at `commit` and compare its SHA-256.
 
     The commit is named by its oid and the cache is new, since the client answers from an old
-    cache without a word when the Hub fails.
+    cache without a word when the Hub fails. `way_back` is asked for the command that undoes the
+    commit, where there was one on `main`.
 
     Raises:
         ReadBackMismatch: a file is absent or differs; names all such files.
         HubUnavailable: the Hub cannot be read.
     """
-    hide_signed_urls()
     wrong: list[str] = []
     with (
         tempfile.TemporaryDirectory(prefix="sae-release-", ignore_cleanup_errors=True) as folder,
@@ -48,7 +50,7 @@ def read_back(
             connection.api().snapshot_download(
                 repo_id,
                 revision=commit,
-                allow_patterns=sorted(files),
+                allow_patterns=[glob.escape(path) for path in sorted(files)],
                 cache_dir=Path(folder) / "cache",
                 local_dir=copy,
             )
@@ -64,5 +66,10 @@ def read_back(
             "the Hub does not hold what was sent:\n" + "\n".join(f"  - {line}" for line in wrong),
             where=f"{connection.endpoint}/{repo_id} at {commit}",
             expected="the digests of the files on disk",
-            next_step="run the same command again; do not announce this release",
+            next_step=(
+                "run the same command again, and do not announce this release; if it says the "
+                f"same: {way_back()}"
+                if way_back is not None
+                else "run the same command again; do not announce this release"
+            ),
         )

@@ -11,12 +11,13 @@ import yaml
 from card_words import words_of
 from made_release import Release
 
-from cards.block_results import BlockResults, BlockRun, write_blocks
+from cards.block_results import BlockResults, BlockRun, code_sha256, write_blocks
 from cards.sources import SourcesDisagree, agreeing, read_sources
 from cards.stage import render, rendered_files, stale_files
 from manifests.digests import file_sha256
 from manifests.load import load_manifest
 from manifests.progress import Silent
+from validators.readme.snippets import python_blocks
 
 
 @pytest.fixture
@@ -150,22 +151,26 @@ def test_a_new_recipe_needs_a_new_report(release, manifest_data) -> None:
         read_sources(reworded(before, manifest_data, recipe=recipe), before.build)
 
 
-def test_what_came_of_running_the_code_is_kept_as_long_as_the_card_is_the_same(release) -> None:
+def test_what_came_of_running_the_code_is_kept_as_long_as_the_code_is_the_same(release) -> None:
     render(release.loaded, release.build, progress=Silent())
-    readme_sha256 = file_sha256(release.build.repository / "README.md")
+    readme = release.build.repository / "README.md"
+    blocks = python_blocks(readme.read_text(encoding="utf-8"))
+    digest = code_sha256(blocks)
     results = BlockResults(
-        readme_sha256=readme_sha256,
+        code_sha256=digest,
         files={},
         base_model=None,
         environment={"python": "3.11"},
-        runs=(BlockRun(line=90, outcome="ran"),),
+        runs=tuple(BlockRun(line=block.line, outcome="ran") for block in blocks),
     )
     write_blocks(release.build.repository, results)
     before = release.build.card_json.read_bytes()
     assert stale_files(release.loaded, release.build) == {}
     render(release.loaded, release.build, progress=Silent())
     assert release.build.card_json.read_bytes() == before
-    assert json.loads(before)["blocks"]["readme_sha256"] == readme_sha256
+    assert json.loads(before)["blocks"]["code_sha256"] == digest
+    text = readme.read_bytes()
     release.with_metric("tiny_topk_L1_mixed", "mse", value=3.5).write()
     render(release.loaded, release.build, progress=Silent())
-    assert "blocks" not in json.loads(release.build.card_json.read_bytes())
+    assert readme.read_bytes() != text
+    assert json.loads(release.build.card_json.read_bytes())["blocks"]["code_sha256"] == digest

@@ -127,6 +127,23 @@ def test_right_weights_keep_their_bytes_and_wrong_ones_are_turned(adopted: Adopt
     assert rewritten == {sae_id for sae_id in TURNED if "_L9_" in sae_id} != set()
 
 
+def test_fetching_leaves_the_build_as_mending_does(
+    copied: Adopting, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wanted = {
+        path: copied.placed(path)
+        for path in (*paths(OF_ONE_LAYER, SAE_CONFIG), *paths(OF_ONE_LAYER, SAE_WEIGHTS))
+    }
+    shutil.rmtree(copied.build.root)
+    capsys.readouterr()
+    assert copied.run("fetch", str(copied.manifest)) == 0
+    assert {path: copied.placed(path) for path in wanted} == wanted
+    said = " ".join(capsys.readouterr().out.split())
+    n_turned = len([sae_id for sae_id in TURNED if "_L9_" in sae_id])
+    assert f"the weights of {9 - n_turned} of 9 SAEs are kept as they were" in said
+    assert f"Next: release validate {copied.manifest.as_posix()}" in said
+
+
 def test_every_config_is_mended_by_the_manifest(adopted: Adopting) -> None:
     for path in paths(OF_ONE_LAYER, SAE_CONFIG):
         config = json.loads(adopted.placed(path))

@@ -8,13 +8,14 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from made_release import MANIFEST, Release, make_release
+from made_release import MANIFEST, Release
 from pytest import MonkeyPatch
+from staged_release import D_IN, block, own_partial, stage
 
 from cards.block_results import (
     BlockResults,
@@ -27,18 +28,17 @@ from cards.stage import render, stale_files
 from manifests.digests import file_sha256
 from manifests.errors import UsageError
 from manifests.progress import Silent
-from manifests.sae_recipes import saved_architecture
 from release import card_blocks, gate
 from release.block_base_model import BlockModel, block_base_model
 from release.card_blocks import checked_blocks, run_card_blocks
 from release.embedded_hub import EmbeddedHub
 from release.gate import NotChecked, NotReady, require_blocks
 from release.hub_connection import HubConnection
+from release.publishing.hub_use import HubUse
 from release.publishing.push import PushOptions, push
 from release.publishing.release_files import IncompleteRelease
 from release.stand_in_model import StandInSpec, stand_in_folder
 
-D_IN, D_SAE = 8, 32
 PUBLIC = PushOptions(public=True)
 LOADING = "loading.md.j2"
 TEXT_DATA = {
@@ -50,74 +50,6 @@ TEXT_DATA = {
     "conditions": {"mixed": {}},
     "text": {"context_size": 16},
 }
-
-
-def write_sae(folder: Path, architecture: str, hook: str) -> None:
-    """Random weights of one SAE in SAELens' format."""
-    import torch
-    from safetensors.torch import save_file
-
-    folder.mkdir(parents=True)
-    generator = torch.Generator().manual_seed(len(architecture))
-    names = {"gated": ("b_gate", "r_mag", "b_mag"), "jumprelu": ("b_enc", "threshold")}
-    shapes = {"W_enc": (D_IN, D_SAE), "W_dec": (D_SAE, D_IN), "b_dec": (D_IN,)}
-    shapes |= dict.fromkeys(names.get(architecture, ("b_enc",)), (D_SAE,))
-    save_file(
-        {name: torch.rand(*shape, generator=generator) for name, shape in shapes.items()},
-        folder / "sae_weights.safetensors",
-    )
-    config = {
-        "architecture": saved_architecture(architecture),  # type: ignore[arg-type]
-        "d_in": D_IN,
-        "d_sae": D_SAE,
-        "dtype": "float32",
-        "device": "cpu",
-        "apply_b_dec_to_input": False,
-        "normalize_activations": "none",
-        "reshape_activations": "none",
-        "metadata": {"sae_lens_version": "6.54.12", "hook_name": "x", "hf_hook_name": hook},
-        **({"k": 4, "rescale_acts_by_decoder_norm": False} if architecture == "topk" else {}),
-    }
-    (folder / "cfg.json").write_text(json.dumps(config), encoding="utf-8")
-
-
-def stage(folder: Path, **changes: Any) -> Release:
-    """A release whose record and report are of the very files that lie there, with its card."""
-    made = make_release(folder, json.loads(json.dumps({**MANIFEST, **changes})))
-    saes = {}
-    for spec in made.loaded.saes:
-        sae = made.build.sae_folder(spec.sae_id)
-        write_sae(sae, spec.architecture, spec.hf_hook_name)
-        files = {path.name: file_sha256(path) for path in sorted(sae.iterdir())}
-        saes[spec.sae_id] = made.training.saes[spec.sae_id].model_copy(update={"files": files})
-    training = made.training.model_copy(update={"saes": saes})
-    inputs = {
-        f"{sae_id}/{name}": digest
-        for sae_id, trained in saes.items()
-        for name, digest in trained.files.items()
-    }
-    assert made.report.checks is not None and made.report.measurements is not None
-    report = made.report.model_copy(
-        update={
-            "checks": made.report.checks.model_copy(update={"inputs": inputs}),
-            "measurements": made.report.measurements.model_copy(update={"inputs": inputs}),
-        }
-    )
-    release = replace(made, training=training, report=report).write()
-    render(release.loaded, release.build, progress=Silent())
-    return release
-
-
-def own_partial(release: Release, name: str, source: str) -> None:
-    """Put one partial of the user's own beside the manifest, and render with it."""
-    folder = release.loaded.path.parent / "cards"
-    folder.mkdir(exist_ok=True)
-    (folder / name).write_text(source, encoding="utf-8")
-    render(release.loaded, release.build, progress=Silent())
-
-
-def block(*lines: str) -> str:
-    return "\n".join(("```python", *lines, "```", ""))
 
 
 @dataclass
@@ -141,6 +73,16 @@ def no_process(monkeypatch: MonkeyPatch) -> None:
         pytest.fail("a process was started")
 
     monkeypatch.setattr(card_blocks, "run_blocks", refuse)
+
+
+@pytest.fixture(autouse=True)
+def _not_used_afterwards(monkeypatch: MonkeyPatch) -> None:
+    """What a push loads from the Hub is tested with the publishing."""
+
+    def not_tried(*arguments: Any, **_: Any) -> HubUse:
+        return HubUse("not tried", arguments[4], reasons=("a test",))
+
+    monkeypatch.setattr("release.publishing.push.use_from_hub", not_tried)
 
 
 @pytest.fixture
@@ -214,10 +156,14 @@ def test_every_block_of_a_card_runs_on_a_stand_in(
     assert json.loads(card)["blocks"] == results.as_json()
 
 
-LIGHT = block(
-    "from huggingface_hub import hf_hub_download",
-    "cfg = hf_hub_download('demo/tiny-saes', 'tiny_topk_L1_mixed/cfg.json')",
-) + block("print(open(cfg, encoding='utf-8').read()[:1])")
+BLOCKS_OF_LIGHT = (
+    block(
+        "from huggingface_hub import hf_hub_download",
+        "cfg = hf_hub_download('demo/tiny-saes', 'tiny_topk_L1_mixed/cfg.json')",
+    ),
+    block("print(open(cfg, encoding='utf-8').read()[:1])"),
+)
+LIGHT = "".join(BLOCKS_OF_LIGHT)
 BASE = block(
     "from transformers import AutoModelForCausalLM",
     "model = AutoModelForCausalLM.from_pretrained('demo/tiny-llama')",
@@ -225,47 +171,84 @@ BASE = block(
 )
 
 
-def test_what_was_found_goes_with_the_readme_and_the_files_it_read(release: Release) -> None:
+def test_what_was_found_goes_with_the_code_and_the_files_it_read(release: Release) -> None:
     own_partial(release, LOADING, LIGHT)
     run(release)
     repository = release.build.repository
-    digest = file_sha256(repository / "README.md")
-    kept = kept_blocks(repository, digest)
-    assert kept is not None
-    assert kept["files"] == {
-        "tiny_topk_L1_mixed/cfg.json": file_sha256(repository / "tiny_topk_L1_mixed/cfg.json")
-    }
-    assert kept["base_model"] is None
-    assert kept["runs"] == [{"line": line, "outcome": "ran"} for line in blocks_of(release)]
-    # Another README has other blocks, or the same ones at other lines.
-    assert kept_blocks(repository, "0" * 64) is None
+    readme = (repository / "README.md").read_bytes()
+
+    def kept(content: bytes, **elsewhere: str) -> Any:
+        return kept_blocks(repository, {"README.md": content}, elsewhere)
+
+    found = kept(readme)
+    config = "tiny_topk_L1_mixed/cfg.json"
+    assert found["files"] == {config: file_sha256(repository / config)}
+    assert found["base_model"] is None
+    lines = blocks_of(release)
+    assert found["runs"] == [{"line": line, "outcome": "ran"} for line in lines]
+    # Three lines more before all blocks: the same results, three lines further down.
+    moved = kept(b"One.\n\nTwo.\n" + readme)
+    assert moved == found | {"runs": [{"line": n + 3, "outcome": "ran"} for n in lines]}
+    for old, new in ((b"print(", b"print( "), (b"'demo/tiny-saes'", b"'demo/tiny-SAEs'")):
+        assert old in readme
+        assert kept(readme.replace(old, new, 1)) is None
+    # The same blocks in another order are other code.
+    assert LIGHT.encode() in readme
+    swapped = "".join(reversed(BLOCKS_OF_LIGHT)).encode()
+    assert kept(readme.replace(LIGHT.encode(), swapped)) is None
     other = repository / "tiny_topk_L2_mixed" / "cfg.json"
     other.write_bytes(other.read_bytes() + b" ")
-    assert kept_blocks(repository, digest) == kept
-    read = repository / "tiny_topk_L1_mixed" / "cfg.json"
-    read.write_bytes(read.read_bytes() + b" ")
-    assert kept_blocks(repository, digest) is None
+    assert kept(readme) == found
+    content = (repository / config).read_bytes()
+    (repository / config).write_bytes(content + b" ")
+    assert kept(readme) is None
+    # A clone without SAEs goes by the digests that it is told.
+    (repository / config).unlink()
+    assert kept(readme) is None
+    assert kept(readme, **{config: found["files"][config]}) == found
+    assert kept(readme, **{config: "0" * 64}) is None
 
 
-def test_another_readme_drops_the_section_and_the_same_one_keeps_it(release: Release) -> None:
+def test_results_stay_with_a_reworded_card_and_go_with_changed_code(release: Release) -> None:
     own_partial(release, LOADING, LIGHT)
     run(release)
-    before = release.build.card_json.read_bytes()
-    own_partial(release, "references.md.j2", "A line.\n")
-    card = json.loads(release.build.card_json.read_bytes())
-    assert "blocks" not in card
+    before = json.loads(release.build.card_json.read_bytes())["blocks"]
+    own_partial(release, LOADING, "A line.\n\n" + LIGHT)
+    after = json.loads(release.build.card_json.read_bytes())["blocks"]
+    assert [each["line"] for each in after["runs"]] == blocks_of(release)
+    assert after["runs"] != before["runs"]
+    assert {**after, "runs": 0} == {**before, "runs": 0}
     assert stale_files(release.loaded, release.build) == {}
-    (release.loaded.path.parent / "cards" / "references.md.j2").unlink()
-    render(release.loaded, release.build, progress=Silent())
+    own_partial(release, LOADING, LIGHT.replace("print(open", "print( open"))
+    assert "blocks" not in json.loads(release.build.card_json.read_bytes())
+    assert stale_files(release.loaded, release.build) == {}
+
+
+def test_a_card_that_reads_itself_keeps_nothing_over_another_wording(release: Release) -> None:
+    whole = block("import huggingface_hub as h", "h.snapshot_download('demo/tiny-saes')")
+    own_partial(release, LOADING, whole)
+    results = run(release)
+    assert "card.json" not in results.files
+    assert {"README.md", "config.json"} <= results.files.keys()
+    assert current_blocks(release.build.repository) == results
+    own_partial(release, LOADING, "A line.\n\n" + whole)
+    assert "blocks" not in json.loads(release.build.card_json.read_bytes())
+
+
+def test_a_failure_that_moves_is_forgotten(release: Release) -> None:
+    own_partial(release, LOADING, block("x = 1", "raise OSError('line 2')"))
     run(release)
-    assert release.build.card_json.read_bytes() == before
+    repository = release.build.repository
+    readme = (repository / "README.md").read_bytes()
+    assert kept_blocks(repository, {"README.md": readme}) is not None
+    assert kept_blocks(repository, {"README.md": b"Another line.\n" + readme}) is None
 
 
 @pytest.mark.parametrize(
     "damage",
     [
         lambda section: section | {"runs": "none"},
-        lambda section: section | {"readme_sha256": "x"},
+        lambda section: section | {"code_sha256": "x"},
         lambda section: section | {"files": {"../../secret": "0" * 64}},
         lambda section: section | {"further": 1},
         lambda section: [section],
@@ -298,7 +281,7 @@ def test_good_results_are_not_asked_for_again_and_bad_ones_are(
     notes = Notes([])
     again = checked_blocks(release.loaded, release.build, base_model=None, progress=notes)
     assert (again, started) == (first, [])
-    assert notes.said == ["README.md: its code blocks were run before, on these very bytes"]
+    assert notes.said == ["README.md: this very code was run before, on these very files"]
     own_partial(release, LOADING, block("raise OSError('today')"))
     for _ in range(2):
         found = checked_blocks(release.loaded, release.build, base_model=None, progress=Silent())
@@ -447,14 +430,13 @@ def test_what_a_block_lacks_is_told_apart_from_what_it_does_wrong(release: Relea
 
     on_gpu = torch.cuda.is_available()
     told = [(run.outcome, run.lacks, run.error) for run in results.runs]
-    second = results.runs[1].line
     assert told[0][:2] == ("failed", None)
     assert told[1:3] == (
         [("ran", None, "")] * 2
         if on_gpu
         else [
             ("skipped", "gpu", "it names a GPU, and this machine has none"),
-            ("skipped", "earlier", f"weights is of the block at line {second}, which did not run"),
+            ("skipped", "earlier", "weights is of block 2, which did not run"),
         ]
     )
     assert told[3] == ("failed", None, "NameError: name 'nowhere_defined' is not defined")
@@ -464,7 +446,7 @@ def test_what_a_block_lacks_is_told_apart_from_what_it_does_wrong(release: Relea
     assert told[6] == (
         ("ran", None, "")
         if on_gpu
-        else ("skipped", "earlier", f"torch is of the block at line {second}, which did not run")
+        else ("skipped", "earlier", "torch is of block 2, which did not run")
     )
     assert told[7][0] == "failed" and told[7][2].startswith("SyntaxError: ")
     assert results.runs[7].error_line == line_of(release, "if True print()")
@@ -480,7 +462,7 @@ def test_a_gpu_that_a_block_names_does_not_hold_up_a_push(
 ) -> None:
     run = BlockRun(line=7, outcome="skipped", error="it lacks something", lacks=lacks)
     results = BlockResults(
-        readme_sha256="0" * 64, files={}, base_model=None, environment={}, runs=(run,)
+        code_sha256="0" * 64, files={}, base_model=None, environment={}, runs=(run,)
     )
     if error is None:
         require_blocks(release.loaded, results)
@@ -496,7 +478,7 @@ def test_a_process_that_ends_in_a_block_is_a_failure_of_that_block(release: Rele
     lines = blocks_of(release)
     assert [(run.line, run.outcome, run.error) for run in results.runs] == [
         (lines[0], "failed", "the process ended with exit status 3"),
-        (lines[1], "skipped", f"the process ended in the block at line {lines[0]}"),
+        (lines[1], "skipped", "the process ended in block 1"),
     ]
 
 

@@ -68,8 +68,8 @@ def run_blocks(
 ) -> tuple[BlockAnswer, ...]:
     """Run blocks one after the other in a process of its own, against one Hub.
 
-    The process starts in an empty folder, without tokens, with the Hub as its HF_ENDPOINT. Names
-    that a block defines are there in the next ones.
+    The process starts in an empty folder, with the Hub as its HF_ENDPOINT and no token but the one
+    of `served`. Names that a block defines are there in the next ones.
 
     Args:
         blocks: those that Python can read, in the card's order.
@@ -89,7 +89,7 @@ def run_blocks(
             snippet_child.RESULTS: str(results),
         }
         ended = run_python(
-            ["-P", snippet_child.__file__],
+            snippet_child.__file__,
             folder=Path(name) / "process",
             served=served,
             stdin=json.dumps(request),

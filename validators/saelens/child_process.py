@@ -6,10 +6,10 @@ import os
 import site
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from validators.saelens import at_commit
 from validators.saelens.hub_access import ServedRepository
 
 # What a process needs in order to run at all; nothing of it says who the user is.
@@ -45,20 +45,21 @@ class Ended:
 
 
 def run_python(
-    arguments: Sequence[str],
+    program: str,
     *,
     folder: Path,
     served: ServedRepository,
     stdin: str,
     timeout_s: float,
 ) -> Ended:
-    """Run `python ARGUMENTS` with nothing of the user's but the means to run.
+    """Run a program with nothing of the user's but the means to run.
 
-    Its home, its temporary files and its Hub cache lie in `folder`; it has no token, and the
-    variables that may hold secrets are not handed on. That keeps accidents away, and is no sandbox.
+    Its home, its temporary files and its Hub cache lie in `folder`; it has no token but the one of
+    `served`, and the variables that may hold secrets are not handed on. That keeps accidents away,
+    and is no sandbox.
 
     Args:
-        arguments: what follows `python` on the command line.
+        program: the path of a Python file.
         folder: an empty folder; the program runs in `work` below it.
         served: the Hub for HF_ENDPOINT, and the cache to begin with.
         stdin: what the program reads.
@@ -71,7 +72,8 @@ def run_python(
     with log.open("wb") as stderr:
         try:
             done = subprocess.run(  # noqa: S603 - our own interpreter
-                [sys.executable, *arguments],
+                # -P: the folder of the program is no place to import from.
+                [sys.executable, "-P", *_at_commit(served), program],
                 input=stdin.encode("utf-8"),
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
@@ -87,8 +89,17 @@ def run_python(
     return Ended(returncode=returncode, last_words=text)
 
 
+def _at_commit(served: ServedRepository) -> list[str]:
+    """What stands before the program where the repository stands still at a commit."""
+    if served.commit is None:
+        return []
+    return [at_commit.__file__, served.repo_id, served.commit]
+
+
 def _environment(folder: Path, served: ServedRepository) -> dict[str, str]:
     kept = {name: os.environ[name] for name in _NEEDED if name in os.environ}
+    if served.token is not None:
+        kept["HF_TOKEN"] = served.token
     home = str(folder / "home")
     return kept | {
         "HOME": home,
@@ -99,7 +110,7 @@ def _environment(folder: Path, served: ServedRepository) -> dict[str, str]:
         "HF_ENDPOINT": served.endpoint,
         "HF_HOME": str(folder / "home" / "huggingface"),
         "HF_HUB_CACHE": str(served.cache_dir or folder / "home" / "hub"),
-        "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1",
+        "HF_HUB_DISABLE_IMPLICIT_TOKEN": "0" if served.token else "1",
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
         "HF_HUB_DISABLE_SYMLINKS_WARNING": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",

@@ -6,6 +6,7 @@ import json
 import re
 import tempfile
 import weakref
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from validators.reading.repository import UnreadableFile
 from validators.readme.card_code import Asked, CardCode, SaeLoad, card_code
 from validators.saelens import loading_child
 from validators.saelens.child_process import run_python
+from validators.saelens.hub_access import ServedRepository
 from validators.subjects import RepositorySubject, need_package
 
 _SPARSITY = "sparsity.safetensors"
@@ -120,29 +122,65 @@ def _ask(subject: RepositorySubject) -> HubLoads:
         tempfile.TemporaryDirectory(prefix="sae-release-", ignore_cleanup_errors=True) as name,
         subject.options.hub(repository, repo_id=repo_id, paths=_read_by_saelens(subject)) as served,
     ):
-        results = Path(name) / "results.jsonl"
-        request = {
-            loading_child.LOADS: [load.as_json() for load in wanted],
-            loading_child.IMPORTS: sorted(imports, key=lambda pair: (pair[0], pair[1] or "")),
-            loading_child.FORGET: served.cache_dir is None,
-            loading_child.RESULTS: str(results),
-        }
-        ended = run_python(
-            # -P: the folder of the program is no place to import from.
-            ["-P", loading_child.__file__],
-            folder=Path(name) / "process",
-            served=served,
-            stdin=json.dumps(request),
-            timeout_s=_START_S + _PER_LOAD_S * len(wanted),
+        answers, ended = _answers(
+            served,
+            [*wanted],
+            imports=sorted(imports, key=lambda pair: (pair[0], pair[1] or "")),
+            folder=Path(name),
         )
-        lines = results.read_text(encoding="utf-8").splitlines() if results.exists() else []
-    answers = [json.loads(line) for line in lines]
     return HubLoads(
         repo_id=repo_id,
-        loads={SaeLoad.from_json(a["load"]): a for a in answers if "load" in a},
+        loads=_by_load(answers),
         imports={(a["import"][0], a["import"][1]): a["error"] for a in answers if "import" in a},
-        ended="" if ended.returncode == 0 else ended.in_words,
+        ended=ended,
     )
+
+
+def ask_for_loads(
+    served: ServedRepository, wanted: Sequence[SaeLoad], *, folder: Path
+) -> tuple[dict[SaeLoad, dict[str, Any]], str]:
+    """Load from a Hub in a process of its own.
+
+    Args:
+        served: the Hub.
+        wanted: SAELens' arguments.
+        folder: where the process may put its files.
+
+    Returns:
+        The answers, as `loading_child` gives them; and how the process ended, where it did not
+        answer everything.
+    """
+    answers, ended = _answers(served, wanted, imports=(), folder=folder)
+    return _by_load(answers), ended
+
+
+def _answers(
+    served: ServedRepository,
+    wanted: Sequence[SaeLoad],
+    *,
+    imports: Sequence[tuple[str, str | None]],
+    folder: Path,
+) -> tuple[list[dict[str, Any]], str]:
+    results = folder / "results.jsonl"
+    request = {
+        loading_child.LOADS: [load.as_json() for load in wanted],
+        loading_child.IMPORTS: imports,
+        loading_child.FORGET: served.cache_dir is None,
+        loading_child.RESULTS: str(results),
+    }
+    ended = run_python(
+        loading_child.__file__,
+        folder=folder / "process",
+        served=served,
+        stdin=json.dumps(request),
+        timeout_s=_START_S + _PER_LOAD_S * len(wanted),
+    )
+    lines = results.read_text(encoding="utf-8").splitlines() if results.exists() else []
+    return [json.loads(line) for line in lines], "" if ended.returncode == 0 else ended.in_words
+
+
+def _by_load(answers: Sequence[dict[str, Any]]) -> dict[SaeLoad, dict[str, Any]]:
+    return {SaeLoad.from_json(a["load"]): a for a in answers if "load" in a}
 
 
 def _read_by_saelens(subject: RepositorySubject) -> list[str]:

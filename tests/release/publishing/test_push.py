@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import CommitOperationAdd
 
+from manifests.digests import file_sha256
 from manifests.progress import Silent
 from release.embedded_hub import EmbeddedHub
 from release.hub_connection import HubConnection
@@ -173,6 +174,32 @@ def test_a_file_that_is_absent_on_the_hub_is_noticed(tmp_path, connection, repo_
     more = make_files(tmp_path, **{"c/cfg.json": b"{}"})
     with pytest.raises(ReadBackMismatch, match=r"c/cfg\.json is absent"):
         read_back(repo_id, receipt.commit, more, connection, progress=Silent())
+
+
+def test_a_name_that_is_a_pattern_means_itself(tmp_path, connection, repo_id) -> None:
+    files = make_files(tmp_path, **{"x[12]/cfg.json": b"{}"})
+    receipt = publish(repo_id, files, connection)
+    assert "x[12]/cfg.json" in receipt.sha256
+    connection.api().upload_file(
+        path_or_fileobj=b"another", path_in_repo="x1/cfg.json", repo_id=repo_id
+    )
+    read_back(repo_id, receipt.commit, files, connection, progress=Silent())
+
+
+def test_what_does_not_come_back_is_told_with_the_way_back(
+    tmp_path, connection, repo_id, monkeypatch
+) -> None:
+    first = publish(repo_id, make_files(tmp_path / "1"), connection)
+    files = make_files(tmp_path / "2")
+    name = "a/cfg.json"
+    monkeypatch.setattr(
+        "release.publishing.read_back.file_sha256",
+        lambda path: "0" * 64 if path.as_posix().endswith(name) else file_sha256(path),
+    )
+    with pytest.raises(ReadBackMismatch) as caught:
+        publish(repo_id, files, connection)
+    assert f"{name} has sha256 {'0' * 12}" in str(caught.value)
+    assert f"release rollback {repo_id} --to {first.tag}, then mend it" in str(caught.value)
 
 
 def test_a_wrong_token_is_told_without_being_shown(tmp_path, hub) -> None:
