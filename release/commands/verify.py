@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from release import completion
 from release.options import (
     DEFAULT_BUILD,
     DEFAULT_MANIFESTS,
@@ -28,7 +29,9 @@ def verify(
     target: Annotated[
         str,
         typer.Argument(
-            metavar="TARGET", help="owner/name[@revision], a folder, or a manifest (.yaml)."
+            metavar="TARGET",
+            help="owner/name[@revision], a folder, or a manifest (.yaml).",
+            autocompletion=completion.targets,
         ),
     ],
     key: Annotated[
@@ -82,8 +85,8 @@ def verify(
     from manifests.errors import UsageError
     from release.console import TerminalProgress, terminal_width, write_data
     from release.hub_connection import connect, without_client_bars
+    from release.provenance.model_signature import GITHUB_ISSUER, ExpectedIdentity, PublicKey
     from release.provenance.presenting import verification_json, verification_text
-    from release.provenance.signing import GITHUB_ISSUER, ExpectedIdentity, PublicKey
     from release.provenance.target import verify_target
     from release.targets import parse_target
 

@@ -15,7 +15,7 @@ from manifests.matrix import SaeSpec
 from manifests.model import Manifest
 from release.provenance.claims import Statement
 from release.provenance.materials import BASE_MODEL, CHECKPOINT_DIGEST, DATA, hub_uri
-from release.provenance.signing import signed_paths
+from release.provenance.model_signature import signed_paths
 from release.provenance.statement import HARDWARE
 from validators.presenting.printable import one_line
 from validators.report import Report
@@ -84,16 +84,22 @@ def with_index(statement: Statement, index: Any, saes: tuple[SaeSpec, ...] | Non
 
 
 def with_report(
-    statement: Statement, report: Report, saes: tuple[SaeSpec, ...] | None
+    statement: Statement,
+    report: Report,
+    saes: tuple[SaeSpec, ...] | None,
+    *,
+    evidence_digest: str | None,
 ) -> Iterator[str]:
     """`report.json`: it is of this manifest, and checked and measured these very bytes.
 
     Args:
         statement: of the release.
-        report: the file.
+        report: the file. One of a manifest that was only worded otherwise counts, as for a push.
         saes: those of the published manifest; None where it cannot be read.
+        evidence_digest: of the published manifest without its prose; None likewise.
     """
-    if report.manifest_digest != statement.manifest_sha256:
+    is_of_its_facts = evidence_digest is not None and report.evidence_digest == evidence_digest
+    if report.manifest_digest != statement.manifest_sha256 and not is_of_its_facts:
         yield (
             f"it is of the manifest {_shown(report.manifest_digest)[:12]}, "
             f"the statement of {statement.manifest_sha256[:12]}"

@@ -7,14 +7,8 @@ from pathlib import Path
 from manifests.build_folder import BuildFolder
 from manifests.load import LoadedManifest
 from release.provenance.builder import Builder
-from release.provenance.signing import (
-    SIGNATURE,
-    BadSignature,
-    PrivateKey,
-    WorkflowIdentity,
-    is_of,
-    sign,
-)
+from release.provenance.model_signature import SIGNATURE, BadSignature, is_of
+from release.provenance.signing import PrivateKey, WorkflowIdentity, sign
 from release.provenance.statement import PROVENANCE, write_provenance
 from release.publishing.release_files import ReleaseFile, describe_file
 
@@ -39,7 +33,8 @@ def with_provenance(
         signer: whose signature to make; without one, a signature that lies there is published.
 
     Raises:
-        BadSignature: nobody signs, and the signature that lies there is of other bytes.
+        BadSignature: nobody signs, and the signature that lies there is of other bytes; or as
+            `sign`.
         MissingExtra, UsageError, SigstoreUnavailable: as `sign`.
         UnreadableTrainingRecord: `training.json` is damaged.
     """
@@ -53,7 +48,7 @@ def with_provenance(
             "is of other weights or configurations than lie beside it",
             where=str(signature),
             expected="a signature of these files, or none",
-            next_step="sign the release again, or delete the file",
+            next_step="sign the release again (release push --sign), or delete the file",
         )
     if signature.is_file():
         release |= _described(SIGNATURE, signature)

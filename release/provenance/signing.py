@@ -1,60 +1,35 @@
-"""An OpenSSF model signature over the weights and configurations of a release: `model.sig`.
+"""Make `model.sig`: with a private key, or without one as the workflow that runs.
 
-Signed are the two files of every SAE. The card, and what is rendered or measured beside it, can be
-made anew without the key; the index at the root and the report state the digests of the signed
-files, and `release verify` holds them against each other.
-
-The signature is what `model_signing` 1.1 writes, a Sigstore bundle; that tool verifies a download
-of the whole repository by itself. What is written anew without a signature is in the bundle's own
-list of paths to pass over.
-
-Source: https://github.com/ossf/model-signing-spec.
+A signature is verified before it takes its place, and one that already holds is kept: each new one
+would be other bytes, and so a changed file.
 """
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import io
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from manifests.build_folder import SAE_CONFIG, SAE_WEIGHTS
-from manifests.errors import MissingExtra, ReleaseError, UsageError
-from validators.reading.strict_json import JsonProblem, parse_json
+from manifests.build_folder import write_atomically
+from manifests.errors import UsageError
+from release.provenance.model_signature import (
+    SIGNATURE,
+    BadSignature,
+    ExpectedIdentity,
+    KnownDigests,
+    PublicKey,
+    require_library,
+    signed_paths,
+    sigstore_errors,
+    unusable_key,
+    verify_signature,
+)
 
 if TYPE_CHECKING:
     from model_signing.signing import Config as SigningConfig
-    from model_signing.verifying import Config as VerifyingConfig
-
-SIGNATURE = "model.sig"
-GITHUB_ISSUER = "https://token.actions.githubusercontent.com"
-# A bundle has about 150 bytes for each file.
-MAX_SIGNATURE_BYTES = 8_000_000
-_UNSIGNED = (
-    SIGNATURE,
-    "README.md",
-    "card.json",
-    "config.json",
-    "figures",
-    "manifest.json",
-    "provenance.intoto.json",
-    "report.json",
-    "training.json",
-)
-
-
-class BadSignature(ReleaseError):
-    """A signature that does not hold: for other bytes, by another key, or damaged."""
-
-
-class SigstoreUnavailable(ReleaseError):
-    """Sigstore's services gave no answer, or not the one that was needed."""
-
-    exit_code = 4
 
 
 @dataclass(frozen=True)
@@ -64,38 +39,32 @@ class PrivateKey:
     path: Path
     password: str | None = field(default=None, repr=False)
 
+    @property
+    def name(self) -> str:
+        """How messages call the signer."""
+        return f"the key {self.path.name}"
+
 
 @dataclass(frozen=True)
 class WorkflowIdentity:
-    """Sigstore's keyless signing as the workflow that runs; nothing but a CI run has it."""
+    """Sigstore's keyless signing as a workflow, which must be the one that runs.
 
-
-@dataclass(frozen=True)
-class PublicKey:
-    """The public half of a `PrivateKey`, in a PEM file."""
-
-    path: Path
-
-
-@dataclass(frozen=True)
-class ExpectedIdentity:
-    """Who must have signed without a key: a workflow's URI or an address, and who vouched."""
+    Attributes:
+        identity: the workflow's URI, as `Builder.builder_id` has it.
+    """
 
     identity: str
-    issuer: str = GITHUB_ISSUER
 
-
-def signed_paths(paths: Iterable[str]) -> tuple[str, ...]:
-    """Which files of a repository a signature covers, sorted: configurations and weights."""
-    return tuple(
-        sorted(p for p in paths if p.rpartition("/")[2] in (SAE_CONFIG, SAE_WEIGHTS) and "/" in p)
-    )
+    @property
+    def name(self) -> str:
+        """How messages call the signer."""
+        return self.identity
 
 
 def sign(
     files: Mapping[str, str], signature: Path, signer: PrivateKey | WorkflowIdentity, *, name: str
 ) -> bool:
-    """Sign weights and configurations; False where the signature there is of these very files.
+    """Sign weights and configurations; False where this signer's signature of them is there.
 
     Args:
         files: SHA-256 of the release's files by path_in_repo.
@@ -104,150 +73,63 @@ def sign(
         name: what the signature calls the model, such as the repository's name.
 
     Raises:
+        BadSignature: Sigstore's certificate names another workflow; nothing was written.
         MissingExtra: model-signing is not installed.
-        UsageError: the key cannot be used, or no workflow is running.
+        UsageError: the key cannot be used, or no workflow is running that may sign.
         SigstoreUnavailable: keyless, and Sigstore does not answer.
     """
     digests = {path: files[path] for path in signed_paths(files)}
     if not digests:
         raise UsageError("there are no weights to sign", expected="the files of an SAE")
-    config = _signing_config(signer)
-    if isinstance(signer, PrivateKey) and _holds_already(signature, digests, signer):
-        return False
-    config.set_hashing_config(_KnownDigests(name, digests))
-    with _sigstore_errors():
-        config.sign(name, signature)
+    require_library()
+    with _verifier(signer) as by, tempfile.TemporaryDirectory(prefix="sae-release-") as folder:
+        if signature.is_file():
+            with contextlib.suppress(BadSignature):
+                verify_signature(signature, digests, by)
+                return False
+        made = Path(folder) / SIGNATURE
+        config = _config(signer)
+        with sigstore_errors():
+            config.set_hashing_config(KnownDigests(name, digests)).sign(name, made)
+        verify_signature(made, digests, by)
+        write_atomically(signature, made.read_bytes())
     return True
 
 
-def verify_signature(
-    signature: Path, files: Mapping[str, str], by: PublicKey | ExpectedIdentity
-) -> tuple[str, ...]:
-    """Hold a signature against the digests of a repository's files.
-
-    Args:
-        signature: the file, as it was published.
-        files: SHA-256 of the files as they are, by path_in_repo.
-        by: whose signature it has to be.
-
-    Returns:
-        The paths that it covers: every one of `signed_paths(files)`.
+def require_usable(key: PrivateKey) -> None:
+    """Raise if a private key cannot sign.
 
     Raises:
-        BadSignature: it is by another key, for other bytes, covers other files, or is damaged.
         MissingExtra: model-signing is not installed.
-        UsageError: the public key cannot be read.
-        SigstoreUnavailable: keyless, and Sigstore's trust root cannot be fetched.
+        UsageError: it is no key on one of the curves, or the password is not its own.
     """
-    wanted = signed_paths(files)
-    config = _verifying_config(by)
-    signed = _resources(signature)
-    covered = tuple(sorted(signed))
-    if unsigned := sorted({*wanted} - {*covered}):
-        raise BadSignature(
-            f"covers {len(covered)} files and not {', '.join(unsigned[:3])}"
-            + (f" and {len(unsigned) - 3} more" if len(unsigned) > 3 else ""),
-            where=SIGNATURE,
-            expected="the configuration and the weights of every SAE",
-            next_step="sign the release again; trust no SAE that is not signed",
-        )
-    if absent := sorted({*covered} - {*wanted}):
-        raise BadSignature(
-            f"covers {absent[0]!r:.200}, which the repository does not have",
-            where=SIGNATURE,
-            expected="the files that were signed",
-        )
-    known = _KnownDigests("repository", {path: files[path] for path in covered})
+    require_library()
+    _config(key)
+
+
+@contextlib.contextmanager
+def _verifier(signer: PrivateKey | WorkflowIdentity) -> Iterator[PublicKey | ExpectedIdentity]:
+    """What the signer's own signatures are held against."""
+    if isinstance(signer, WorkflowIdentity):
+        yield ExpectedIdentity(signer.identity)
+        return
+    from cryptography.hazmat.primitives import serialization
+
     try:
-        with _sigstore_errors(), contextlib.redirect_stdout(io.StringIO()):
-            # The library prints a warning about old signatures where results go.
-            config.set_hashing_config(known).verify(Path("repository"), signature)
-    except ReleaseError:
-        raise
-    except _refusals() as error:
-        other = [path for path in covered if signed[path] != files[path]]
-        said = " ".join(str(error).split()) or "the signature is not of this key"
-        if other:
-            said = f"it was made of other bytes of {', '.join(other[:3])}"
-            said += f" and {len(other) - 3} more" if len(other) > 3 else ""
-        raise BadSignature(
-            f"does not hold: {said:.300}",
-            where=SIGNATURE,
-            expected=_expected(by),
-            next_step="make sure of the key, and do not use the weights before it holds",
-        ) from error
-    return covered
-
-
-def is_keyless(signature: Path) -> bool:
-    """Whether a signature was made with a certificate of Sigstore's instead of a key.
-
-    Raises:
-        BadSignature: it is no Sigstore bundle.
-    """
-    material = _bundle(signature).get("verificationMaterial")
-    return isinstance(material, dict) and "publicKey" not in material
-
-
-def covered_paths(signature: Path) -> tuple[str, ...]:
-    """The paths that a signature says it covers, before anything about it is verified.
-
-    Raises:
-        BadSignature: it is no model signature.
-    """
-    return tuple(sorted(_resources(signature)))
-
-
-def is_of(signature: Path, files: Mapping[str, str]) -> bool:
-    """Whether a signature says that it is of these very files; whose it is, is not asked.
-
-    Raises:
-        BadSignature: it is no model signature.
-    """
-    return _resources(signature) == {path: files[path] for path in signed_paths(files)}
-
-
-def _resources(signature: Path) -> dict[str, str]:
-    """Hex digests by path, as a signature states them."""
-    try:
-        payload = base64.b64decode(_bundle(signature)["dsseEnvelope"]["payload"])
-        statement = parse_json(payload.decode("utf-8"))
-        resources = statement["predicate"]["resources"]
-        return {str(resource["name"]): str(resource["digest"]) for resource in resources}
-    except (JsonProblem, ValueError, KeyError, TypeError) as error:
-        raise _damaged() from error
-
-
-class _KnownDigests:
-    """Stands where model-signing hashes a folder: the digests are known, of a Hub's files too."""
-
-    def __init__(self, name: str, digests: Mapping[str, str]) -> None:
-        self._name, self._digests = name, digests
-
-    def hash(self, model_path: object, *, files_to_hash: object = None) -> Any:  # noqa: ARG002
-        """The manifest that model-signing would make of the files."""
-        from model_signing import manifest
-
-        form = manifest.SerializationType.from_args(
-            {
-                "method": "files",
-                "hash_type": "sha256",
-                "allow_symlinks": False,
-                "ignore_paths": list(_UNSIGNED),
-            }
+        key = serialization.load_pem_private_key(signer.path.read_bytes(), _password(signer))
+    except (OSError, ValueError, TypeError) as error:
+        raise unusable_key(signer.path, "private", error) from error
+    with tempfile.TemporaryDirectory(prefix="sae-release-") as folder:
+        public = Path(folder) / "public.pem"
+        public.write_bytes(
+            key.public_key().public_bytes(
+                serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+            )
         )
-        items = [
-            form.new_item(path, manifest.hashing.Digest("sha256", bytes.fromhex(digest)))
-            for path, digest in sorted(self._digests.items())
-        ]
-        return manifest.Manifest(self._name, items, form)
-
-    def add_ignored_paths(self, *, model_path: object, paths: object) -> None:
-        """Nothing to do: which files count was decided before."""
+        yield PublicKey(public)
 
 
-def _signing_config(signer: PrivateKey | WorkflowIdentity) -> SigningConfig:
-    _require_library()
+def _config(signer: PrivateKey | WorkflowIdentity) -> SigningConfig:
     from model_signing import signing
 
     if isinstance(signer, PrivateKey):
@@ -255,136 +137,36 @@ def _signing_config(signer: PrivateKey | WorkflowIdentity) -> SigningConfig:
             return signing.Config().use_elliptic_key_signer(
                 private_key=signer.path, password=_password(signer)
             )
-        except (OSError, ValueError, TypeError) as error:
-            raise _unusable_key(signer.path, "private", error) from error
-    from sigstore.oidc import detect_credential
-
-    with _sigstore_errors():
-        token = detect_credential()
-        if token is None:
-            # Without one the library would open a browser and wait for somebody.
-            raise UsageError(
-                "no workflow is running whose identity could sign",
-                expected="a CI run that may ask for an OIDC token (`permissions: id-token: write`)",
-                next_step="sign with a key",
-            )
-        return signing.Config().use_sigstore_signer(identity_token=token)
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise unusable_key(signer.path, "private", error) from error
+    with sigstore_errors():
+        return signing.Config().use_sigstore_signer(identity_token=_identity_token())
 
 
-def _verifying_config(by: PublicKey | ExpectedIdentity) -> VerifyingConfig:
-    _require_library()
-    from model_signing import verifying
+def _identity_token() -> str:
+    """The running workflow's identity, for Sigstore.
 
-    if isinstance(by, PublicKey):
-        try:
-            return verifying.Config().use_elliptic_key_verifier(public_key=by.path)
-        except (OSError, ValueError, TypeError) as error:
-            raise _unusable_key(by.path, "public", error) from error
-    with _sigstore_errors():
-        return verifying.Config().use_sigstore_verifier(identity=by.identity, oidc_issuer=by.issuer)
-
-
-def _holds_already(signature: Path, digests: Mapping[str, str], signer: PrivateKey) -> bool:
-    """Whether a signature is there that this key made of these files.
-
-    Signatures on elliptic curves differ from one to the next: a new one would be a changed file.
+    Without one the library would open a browser and wait for somebody.
     """
-    from cryptography.hazmat.primitives import serialization
-    from model_signing import verifying
+    from sigstore.oidc import IdentityError, detect_credential
 
-    if not signature.is_file():
-        return False
-    key = serialization.load_pem_private_key(signer.path.read_bytes(), _password(signer))
-    public = key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    with tempfile.TemporaryDirectory(prefix="sae-release-") as folder:
-        public_key = Path(folder) / "public.pem"
-        public_key.write_bytes(public)
-        config = verifying.Config().use_elliptic_key_verifier(public_key=public_key)
-        config.set_hashing_config(_KnownDigests("", digests))
-        try:
-            config.verify(Path(), signature)
-        except _refusals():
-            return False
-    return True
+    try:
+        token = detect_credential()
+    except IdentityError as error:
+        raise UsageError(
+            "this run may not prove its identity: " + " ".join(str(error).split())[:200],
+            expected="a job with `permissions: id-token: write`, not of a fork's pull request",
+            next_step="grant the job that permission, or sign with a key",
+        ) from error
+    if token is None:
+        raise UsageError(
+            "no workflow is running whose identity could sign",
+            expected="a CI run that may ask for an OIDC token (`permissions: id-token: write`)",
+            next_step="sign with a key",
+        )
+    return str(token)
 
 
 def _password(signer: PrivateKey) -> bytes | None:
-    # Annotated as text, but handed on as it is to what wants bytes.
+    # Annotated as text in model-signing, but handed on as it is to what wants bytes.
     return signer.password.encode("utf-8") if signer.password else None
-
-
-def _require_library() -> None:
-    try:
-        import model_signing  # noqa: F401 - that it is there
-    except ImportError as error:
-        raise MissingExtra(
-            needed_for="a model signature", package="model-signing", extra="sign"
-        ) from error
-
-
-def _refusals() -> tuple[type[Exception], ...]:
-    """What the libraries raise of a signature that does not hold."""
-    from cryptography.exceptions import InvalidSignature
-    from sigstore.errors import VerificationError
-    from sigstore.models import InvalidBundle
-
-    return (
-        InvalidSignature, InvalidBundle, VerificationError, ValueError, KeyError, TypeError,
-        IndexError, AttributeError,
-    )  # fmt: skip
-
-
-@contextlib.contextmanager
-def _sigstore_errors() -> Iterator[None]:
-    """Turn errors of Sigstore's services into one that says what to do."""
-    import requests
-    from sigstore.errors import Error, VerificationError
-    from sigstore.models import InvalidBundle
-
-    try:
-        yield
-    except (VerificationError, InvalidBundle):
-        raise
-    except (Error, requests.RequestException) as error:
-        raise SigstoreUnavailable(
-            f"gave no usable answer ({type(error).__name__})",
-            where="Sigstore",
-            expected="its trust root, and for signing its certificate authority and log",
-            next_step="try again later, or use a key",
-        ) from error
-
-
-def _bundle(signature: Path) -> dict[str, Any]:
-    try:
-        if signature.stat().st_size > MAX_SIGNATURE_BYTES:
-            raise _damaged()
-        bundle = parse_json(signature.read_text(encoding="utf-8"))
-    except (OSError, ValueError, JsonProblem) as error:
-        raise _damaged() from error
-    if not isinstance(bundle, dict):
-        raise _damaged()
-    return bundle
-
-
-def _damaged() -> BadSignature:
-    return BadSignature(
-        "is no model signature, or is damaged",
-        where=SIGNATURE,
-        expected="a Sigstore bundle as model-signing 1.1 writes it",
-    )
-
-
-def _unusable_key(path: Path, half: str, error: Exception) -> UsageError:
-    return UsageError(
-        f"the {half} key cannot be used: {' '.join(str(error).split()):.200}",
-        where=str(path),
-        expected=f"a {half} key on the curve P-256, P-384 or P-521, as PEM",
-    )
-
-
-def _expected(by: PublicKey | ExpectedIdentity) -> str:
-    if isinstance(by, PublicKey):
-        return f"a signature of these bytes by the key in {by.path.name}"
-    return f"a signature of these bytes by {by.identity}, as {by.issuer} knows it"

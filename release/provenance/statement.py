@@ -143,13 +143,18 @@ def versions_of(training: TrainingRecord | None) -> dict[str, str]:
 def _external_parameters(loaded: LoadedManifest) -> dict[str, Any]:
     return {
         "repo_id": loaded.manifest.repo_id,
-        "manifest": {
-            "name": PUBLISHED_MANIFEST,
-            "digest": {"sha256": loaded.digest},
-            "annotations": {
-                "evidence_digest": loaded.evidence_digest,
-                "written_as": loaded.path.name,
-            },
+        "manifest": stated_manifest(loaded),
+    }
+
+
+def stated_manifest(loaded: LoadedManifest) -> dict[str, Any]:
+    """How a statement names the manifest that the release follows."""
+    return {
+        "name": PUBLISHED_MANIFEST,
+        "digest": {"sha256": loaded.digest},
+        "annotations": {
+            "evidence_digest": loaded.evidence_digest,
+            "written_as": loaded.path.name,
         },
     }
 

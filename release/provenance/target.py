@@ -9,7 +9,7 @@ from manifests.load import load_manifest
 from manifests.progress import Progress
 from release.hub_connection import HubConnection
 from release.provenance.digests import digests_of
-from release.provenance.signing import ExpectedIdentity, PublicKey
+from release.provenance.model_signature import ExpectedIdentity, PublicKey
 from release.provenance.verification import Verification, verify
 from release.targets import FolderTarget, HubTarget, ManifestTarget, Target
 from release.validation import refuse_large_download

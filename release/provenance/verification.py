@@ -16,7 +16,7 @@ from manifests.progress import Progress
 from release.provenance import agreement
 from release.provenance.claims import Statement, read_statement
 from release.provenance.digests import Digests
-from release.provenance.signing import (
+from release.provenance.model_signature import (
     SIGNATURE,
     BadSignature,
     ExpectedIdentity,
@@ -160,7 +160,8 @@ def _documents(statement: Statement, repository: Repository) -> Iterable[Finding
     yield _index(statement, repository, saes)
     report, problem = _attempt(REPORT, lambda: published_report(repository))
     if report is not None:
-        checked = agreement.with_report(statement, report, saes)
+        evidence = claim.manifest.evidence_digest() if claim else None
+        checked = agreement.with_report(statement, report, saes, evidence_digest=evidence)
         yield _agreement(REPORT, checked, "checked and measured these very bytes")
     else:
         yield from problem or [Finding(REPORT, "not checked", "is not there")]

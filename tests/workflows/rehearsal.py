@@ -27,6 +27,7 @@ from release.embedded_hub import EmbeddedHub
 ROOT = Path(__file__).resolve().parents[2]
 STAND_INS = Path(__file__).resolve().parent / "stand_ins"
 CODE_REPOSITORY = "lab/saes"
+TOOL_REPOSITORY = "SolshineCode/sae-release"
 ENVIRONMENT = "hub"
 REPLACED = {
     "actions/setup-python": "setup-python",
@@ -66,6 +67,16 @@ class Rehearsal:
         """The repository's working tree."""
         return self.folder / "clone"
 
+    @property
+    def tool(self) -> Path:
+        """Where the action of this project comes from, for a repository that uses it."""
+        return self.folder / "tool"
+
+    @property
+    def artifacts(self) -> Path:
+        """What the last run uploaded, a folder for each artifact."""
+        return self.folder / "artifacts"
+
     def git(self, *arguments: str) -> str:
         """Run git in the clone and return what it printed."""
         who = ("-c", "user.name=Somebody", "-c", "user.email=somebody@example.org")
@@ -81,19 +92,7 @@ class Rehearsal:
 
     def make_clone(self, manifest: dict[str, Any], data: bytes) -> str:
         """Copy the working tree with one manifest, commit it, and return the commit."""
-        listed = subprocess.run(
-            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-            cwd=ROOT,
-            check=True,
-            capture_output=True,
-        ).stdout.decode("utf-8")
-        for name in listed.split("\0"):
-            source = ROOT / name
-            is_studys = name.startswith("manifests/") and name.endswith((".yaml", ".jsonl"))
-            if name and source.is_file() and not is_studys:
-                place = self.clone / name
-                place.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(source, place)
+        copy_working_tree(self.clone)
         (self.clone / "manifests" / manifest["data"]["file"]).write_bytes(data)
         self.write_manifest(manifest)
         self.git("init", "--quiet", "--initial-branch", "main", ".")
@@ -120,46 +119,70 @@ class Rehearsal:
             environment=ENVIRONMENT,
         )
 
-    def run(self, title: str, workflow: str, event: str, payload: dict[str, Any]) -> Ran:
-        """Run one workflow as the event would."""
+    def run(
+        self,
+        title: str,
+        workflow: str,
+        event: str,
+        payload: dict[str, Any],
+        *,
+        variables: dict[str, str] | None = None,
+        environ: dict[str, str] | None = None,
+        arguments: tuple[str, ...] = (),
+    ) -> Ran:
+        """Run one workflow as the event would, with variables of repository and machine.
+
+        `arguments` are further ones of act, such as the job to run with those that it needs.
+        """
         event_file = self.folder / "event.json"
         event_file.write_text(json.dumps(payload), encoding="utf-8")
+        workflow_ref = f"{CODE_REPOSITORY}/.github/workflows/{workflow}@refs/heads/main"
         issuer = self._admin(
             "oidc/jobs",
             repository=CODE_REPOSITORY,
             ref="refs/heads/main",
-            workflow_ref=f"{CODE_REPOSITORY}/.github/workflows/{workflow}@refs/heads/main",
+            workflow_ref=workflow_ref,
             environment=ENVIRONMENT,
         )
-        artifacts = self.folder / "artifacts"
-        shutil.rmtree(artifacts, ignore_errors=True)
+        shutil.rmtree(self.artifacts, ignore_errors=True)
+        environment = self.folder / "python"
         given = {
             **issuer,
+            "GITHUB_WORKFLOW_REF": workflow_ref,
             "HF_ENDPOINT": self.hub.endpoint,
             "HF_HOME": str(self.folder / "hf_home"),
             "HF_HUB_DISABLE_TELEMETRY": "1",
             "PIP_NO_BUILD_ISOLATION": "0",  # pip reads it as --no-build-isolation, whatever it says
             "PIP_NO_INDEX": "1",
             "PYTHONPATH": sysconfig.get_path("purelib"),
-            "STAND_IN_ARTIFACTS": str(artifacts),
+            "STAND_IN_ARTIFACTS": str(self.artifacts),
+            "STAND_IN_ENVIRONMENT": str(environment),
             "STAND_IN_PYTHON": sys.executable,
+            **(environ or {}),
         }
         command = [
             *(str(self.act), event, "--workflows", f".github/workflows/{workflow}"),
             *("--platform", "ubuntu-24.04=-self-hosted", "--eventpath", str(event_file)),
             *("--action-cache-path", str(self.folder / "act"), "--no-cache-server"),
             *("--concurrent-jobs", "1", "--pull=false", "--json"),
+            *arguments,
         ]
-        for name, stand_in in REPLACED.items():
+        replaced = {name: STAND_INS / stand_in for name, stand_in in REPLACED.items()}
+        for name, place in {**replaced, TOOL_REPOSITORY: self.tool}.items():
             for pin in pins(self.clone / ".github" / "workflows", name):
-                command += ["--local-repository", f"{name}@{pin}={STAND_INS / stand_in}"]
+                command += ["--local-repository", f"{name}@{pin}={place}"]
+        for name, value in (variables or {}).items():
+            command += ["--var", f"{name}={value}"]
         for name, value in given.items():
             command += ["--env", f"{name}={value}"]
         started = time.monotonic()
         done = subprocess.run(
             command,
             cwd=self.clone,
-            env={**_plain_environment(), "XDG_CACHE_HOME": str(self.folder / "cache")},
+            env={
+                **_plain_environment(first_on_path=environment / "bin"),
+                "XDG_CACHE_HOME": str(self.folder / "cache"),
+            },
             capture_output=True,
             text=True,
             encoding="utf-8",
@@ -207,10 +230,26 @@ def installed(program: str) -> Path | None:
     return Path(found) if found else None
 
 
+def copy_working_tree(place: Path, *, with_study: bool = False) -> None:
+    """Copy what git would commit of this project, less the study's own manifests and data."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    ).stdout.decode("utf-8")
+    for name in listed.split("\0"):
+        source = ROOT / name
+        is_studys = name.startswith("manifests/") and name.endswith((".yaml", ".jsonl"))
+        if name and source.is_file() and (with_study or not is_studys):
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, place / name)
+
+
 def pins(workflows: Path, action: str) -> set[str]:
-    """The commits at which an action is used, in the workflows and in action.yml."""
+    """The commits at which an action is used, in workflows and in the project's own action."""
     found = set()
-    for path in [*workflows.glob("*.yml"), workflows.parents[1] / "action.yml"]:
+    for path in [*workflows.glob("*.yml"), ROOT / "action.yml"]:
         for line in path.read_text(encoding="utf-8").splitlines():
             _, marker, pin = line.partition(f"uses: {action}@")
             if marker:
@@ -218,13 +257,17 @@ def pins(workflows: Path, action: str) -> set[str]:
     return found
 
 
-def _plain_environment() -> dict[str, str]:
+def _plain_environment(*, first_on_path: Path) -> dict[str, str]:
     """This process's environment without tokens and settings of a Hub or of pytest."""
     return {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("HF_", "HUGGING_FACE_", "PYTEST_", "GITHUB_", "ACTIONS_"))
-    } | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
+    } | {
+        "PATH": os.pathsep.join(
+            [str(first_on_path), str(Path(sys.executable).parent), os.environ["PATH"]]
+        )
+    }
 
 
 def _read(code: int, output: str, seconds: float) -> Ran:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rehearsal import Rehearsal
+from rehearsal import Ran, Rehearsal
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+
+def report_pages(rehearsal: Rehearsal, ran: Ran) -> set[str]:
+    """The artifacts that the summary links, each of which has to show the repository."""
+    links = re.findall(r"\]\(http[^)]*/artifacts/([\w-]+)\)", ran.summary)
+    for name in links:
+        pages = [path for path in (rehearsal.artifacts / name).rglob("*.html")]
+        assert rehearsal.artifacts / name / "index.html" in pages
+        assert any("lab/tiny-saes" in path.read_text(encoding="utf-8") for path in pages)
+    return set(links)
 
 
 def test_another_wording_passes_and_is_checked_to_the_weights(
@@ -23,6 +34,7 @@ def test_another_wording_passes_and_is_checked_to_the_weights(
     assert "load         manifests/tiny.yaml: what it says changed" in ran.summary
     assert "PASSED" in ran.summary.replace("\\", "")
     assert "files are stale at lab/tiny-saes" in " ".join(ran.summary.split())
+    assert report_pages(rehearsal, ran) == {"report-all", "report-tiny"}
 
 
 def test_a_claim_that_the_weights_do_not_bear_out_is_refused_with_the_reason(
@@ -37,6 +49,7 @@ def test_a_claim_that_the_weights_do_not_bear_out_is_refused_with_the_reason(
     assert "activations  manifests/tiny.yaml" in ran.summary
     said = ran.summary.replace("\\", "")
     assert "FAILED" in said and "| failed |" in said
+    assert report_pages(rehearsal, ran) == {"report-all", "report-tiny"}
     assert any("failed" in each for each in ran.annotations)
 
 

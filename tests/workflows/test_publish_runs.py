@@ -9,6 +9,8 @@ from huggingface_hub import HfApi
 from rehearsal import Rehearsal
 
 REPO_ID = "lab/tiny-saes"
+# No program listens there; the embedded Hub is reached by plain HTTP, past any proxy.
+NOBODY = "http://127.0.0.1:9"
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -64,6 +66,19 @@ def test_a_merged_wording_is_drift_until_it_is_published_without_a_stored_token(
     assert commits(rehearsal) == before
 
     rehearsal.trust(REPO_ID, "publish.yml")
+    unsigned = rehearsal.run(
+        "publish, Sigstore out of reach",
+        "publish.yml",
+        "push",
+        push,
+        variables={"SIGN_RELEASES": "keyless"},
+        environ={"HTTPS_PROXY": NOBODY},
+    )
+    assert unsigned.results("push") == {"failure"}
+    assert "will be signed by https://github.com/lab/saes" in " ".join(unsigned.summary.split())
+    assert "Sigstore: gave no usable answer" in " ".join(unsigned.summary.split())
+    assert commits(rehearsal) == before
+
     ran = rehearsal.run("publish, trusted", "publish.yml", "push", push)
     assert ran.code == 0, ran.log[-8000:]
     assert f"## Plan for {REPO_ID}" in ran.summary

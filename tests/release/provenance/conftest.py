@@ -236,3 +236,34 @@ def tamper(made: Made) -> Callable[..., None]:
         path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8", newline="\n")
 
     return change
+
+
+@pytest.fixture(scope="module")
+def make_key(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[Path, Path]]:
+    """A new key pair as two PEM files: private, public."""
+    pytest.importorskip("cryptography", reason="comes with the extra sign")
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    def make(password: str | None = None) -> tuple[Path, Path]:
+        folder = tmp_path_factory.mktemp("keys")
+        key = ec.generate_private_key(ec.SECP256R1())
+        encryption: Any = (
+            serialization.BestAvailableEncryption(password.encode())
+            if password
+            else serialization.NoEncryption()
+        )
+        private, public = folder / "private.pem", folder / "public.pem"
+        private.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption
+            )
+        )
+        public.write_bytes(
+            key.public_key().public_bytes(
+                serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+            )
+        )
+        return private, public
+
+    return make

@@ -14,53 +14,21 @@ import pytest
 from manifests.errors import MissingExtra, UsageError
 from release.cli import main
 from release.provenance.builder import Builder
-from release.provenance.signing import (
+from release.provenance.model_signature import (
     SIGNATURE,
     BadSignature,
     ExpectedIdentity,
-    PrivateKey,
     PublicKey,
-    WorkflowIdentity,
     is_keyless,
-    sign,
     signed_paths,
     verify_signature,
 )
+from release.provenance.signing import PrivateKey, WorkflowIdentity, sign
 from release.provenance.statement import PROVENANCE, write_provenance
 
 model_signing = pytest.importorskip("model_signing", reason="comes with the extra sign")
 
 WEIGHTS = "topk_L1_mixed/sae_weights.safetensors"
-
-
-@pytest.fixture(scope="module")
-def make_key(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[Path, Path]]:
-    """A new key pair as two PEM files: private, public."""
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    def make(password: str | None = None) -> tuple[Path, Path]:
-        folder = tmp_path_factory.mktemp("keys")
-        key = ec.generate_private_key(ec.SECP256R1())
-        encryption: Any = (
-            serialization.BestAvailableEncryption(password.encode())
-            if password
-            else serialization.NoEncryption()
-        )
-        private, public = folder / "private.pem", folder / "public.pem"
-        private.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption
-            )
-        )
-        public.write_bytes(
-            key.public_key().public_bytes(
-                serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-            )
-        )
-        return private, public
-
-    return make
 
 
 @pytest.fixture(scope="module")
@@ -266,7 +234,7 @@ def test_keyless_signing_asks_nobody_where_no_workflow_runs(
     # Google Cloud's metadata address is what the library would ask outside of the others.
     monkeypatch.setattr("sigstore.oidc.detect_credential", lambda *arguments: None)
     with pytest.raises(UsageError, match="no workflow is running"):
-        sign(made.files(), tmp_path / SIGNATURE, WorkflowIdentity(), name="two-saes")
+        sign(made.files(), tmp_path / SIGNATURE, WorkflowIdentity(WORKFLOW), name="two-saes")
     assert not (tmp_path / SIGNATURE).exists()
 
 

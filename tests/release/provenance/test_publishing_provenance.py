@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from release.provenance.builder import Builder
+from release.provenance.model_signature import SIGNATURE, BadSignature
 from release.provenance.publishing import with_provenance
-from release.provenance.signing import SIGNATURE, BadSignature, PrivateKey
+from release.provenance.signing import PrivateKey
 from release.provenance.statement import PROVENANCE
 from release.publishing.release_files import ReleaseFile, describe_file
 
@@ -28,20 +30,10 @@ def test_the_statement_is_added_and_stays_the_same_when_nothing_changed(made: An
 
 
 def test_a_signature_of_other_bytes_is_not_published(
-    made: Any, tamper: Any, tmp_path: Path
+    made: Any, tamper: Any, make_key: Callable[..., tuple[Path, Path]]
 ) -> None:
     pytest.importorskip("model_signing", reason="comes with the extra sign")
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = tmp_path / "private.pem"
-    key.write_bytes(
-        ec.generate_private_key(ec.SECP256R1()).private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
+    key = make_key()[0]
 
     def publish(signer: PrivateKey | None) -> dict[str, ReleaseFile]:
         return with_provenance(

@@ -57,6 +57,18 @@ def test_a_release_as_it_was_made_is_verified(stated: Any, verified: Any) -> Non
     assert found["uncovered"] == []
 
 
+@pytest.mark.parametrize(("is_of_the_facts", "code"), [(True, 0), (False, 1)])
+def test_a_report_of_the_manifest_before_it_was_worded_otherwise_counts(
+    made: Any, tamper: Any, verified: Any, is_of_the_facts: bool, code: int
+) -> None:
+    evidence = made.loaded.evidence_digest if is_of_the_facts else "1" * 64
+    tamper("report.json", "manifest_digest", to="0" * 64)
+    tamper("report.json", "evidence_digest", to=evidence)
+    write_provenance(made.loaded, made.build, made.files())
+    found = verified(code=code)
+    assert states(found)["report.json"] == ("verified" if is_of_the_facts else "failed")
+
+
 def test_a_release_without_a_statement_is_not_verified(made: Any, verified: Any) -> None:
     found = verified(code=3)
     assert states(found) == {"statement": "not checked", "model.sig": "absent"}
