@@ -19,6 +19,7 @@ from validators.readme.card_links import lint_links
 from validators.readme.card_text import CardText
 from validators.readme.comparisons import lint_comparisons
 from validators.readme.config_claims import lint_config_claims
+from validators.readme.config_columns import lint_config_columns
 from validators.readme.config_model import lint_base_model
 from validators.readme.config_rows import lint_config_rows
 from validators.readme.config_sizes import lint_config_sizes
@@ -34,11 +35,15 @@ from validators.readme.model_family import lint_model_family
 from validators.readme.paper_titles import lint_papers
 from validators.readme.products import lint_products
 from validators.readme.prose_sums import lint_prose_sums
+from validators.readme.ranges import lint_ranges
 from validators.readme.said_of_others import lint_said_of_others
+from validators.readme.sentences_on_tables import lint_sentences_on_tables
 from validators.readme.shares import lint_shares
 from validators.readme.sizes import lint_sizes
 from validators.readme.spread import lint_spread
+from validators.readme.sums_said import lint_sums_said
 from validators.readme.table_relations import lint_table_differences, lint_table_products
+from validators.readme.table_shares import lint_table_shares
 from validators.readme.table_totals import lint_table_totals
 from validators.readme.tensors_said import lint_tensors
 from validators.readme.token_budgets import lint_token_budgets
@@ -57,7 +62,7 @@ def _alone(lint: Callable[[CardText], Iterable[Finding]]) -> Lint:
 # metadata and code blocks, of which an import carries nothing.
 LINTS: dict[str, tuple[Lint, ...]] = {
     "R005": (lint_products,),
-    "R006": (_alone(lint_shares), _alone(lint_prose_sums)),
+    "R006": (_alone(lint_shares), _alone(lint_prose_sums), _alone(lint_sums_said)),
     "R007": (_alone(lint_differences), _alone(lint_table_differences)),
     "R008": (lint_hook_names, lint_hook_layers),
     "R009": (lint_depths, lint_block_counts),
@@ -68,15 +73,22 @@ LINTS: dict[str, tuple[Lint, ...]] = {
     "R015": (lint_links,),
     "R016": (_alone(lint_metrics),),
     "R017": (lint_model_family,),
-    "R019": (_alone(lint_verdicts), _alone(lint_comparisons)),
+    "R019": (_alone(lint_verdicts), _alone(lint_comparisons), _alone(lint_sentences_on_tables)),
     "R020": (_alone(lint_said_of_others),),
     "R021": (lint_papers,),
-    "R022": (_alone(lint_spread), _alone(lint_metric_identities)),
-    "R023": (lint_config_rows, lint_config_claims, lint_base_model, lint_config_sizes),
+    "R022": (_alone(lint_spread), _alone(lint_metric_identities), _alone(lint_ranges)),
+    "R023": (
+        lint_config_rows,
+        lint_config_claims,
+        lint_base_model,
+        lint_config_sizes,
+        lint_config_columns,
+    ),
     "R024": (
         _alone(lint_table_products),
         _alone(lint_table_totals),
         _alone(lint_token_budgets),
+        _alone(lint_table_shares),
     ),
 }
 NOT_ABOUT_WORDS = ("R014", "R018")

@@ -35,11 +35,15 @@ from validators.readme.model_family import lint_model_family
 from validators.readme.paper_titles import lint_papers
 from validators.readme.products import lint_products
 from validators.readme.prose_sums import lint_prose_sums
+from validators.readme.ranges import lint_ranges
 from validators.readme.said_of_others import lint_said_of_others
+from validators.readme.sentences_on_tables import lint_sentences_on_tables
 from validators.readme.shares import lint_shares
 from validators.readme.sizes import lint_sizes
 from validators.readme.spread import lint_spread
+from validators.readme.sums_said import lint_sums_said
 from validators.readme.table_relations import lint_table_differences, lint_table_products
+from validators.readme.table_shares import lint_table_shares
 from validators.readme.table_totals import lint_table_totals
 from validators.readme.tensors_said import lint_tensors
 from validators.readme.token_budgets import lint_token_budgets
@@ -51,7 +55,8 @@ ALONE = (
     lint_differences, lint_front_matter, lint_layers, lint_loose_code, lint_metrics,
     lint_said_of_others, lint_shares, lint_sizes, lint_spread, lint_verdicts, lint_version_floors,
     lint_prose_sums, lint_table_differences, lint_table_products, lint_table_totals,
-    lint_token_budgets, lint_metric_identities, lint_comparisons,
+    lint_token_budgets, lint_metric_identities, lint_comparisons, lint_ranges, lint_sums_said,
+    lint_sentences_on_tables, lint_table_shares,
 )  # fmt: skip
 WITH_MORE = (
     lint_depths, lint_hook_names, lint_links, lint_model_family, lint_papers, lint_products,

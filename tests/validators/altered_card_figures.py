@@ -17,6 +17,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
+from altered_card_texts import RULES, SECTIONS, TABLES, TEXT
+
 from manifests.progress import Silent
 from validators.options import ValidateOptions
 from validators.reading.local_repository import LocalRepository
@@ -100,6 +102,14 @@ class CardSet:
         reasons: dict[str, str] = self.read("reasons.json")
         return reasons
 
+    @property
+    def right(self) -> dict[str, list[str]]:
+        """By card, what is found on it as it was written and is true of it."""
+        if not (self.folder / "right.json").is_file():
+            return {}
+        right: dict[str, list[str]] = self.read("right.json")
+        return right
+
     def read(self, path: str) -> Any:
         """One of its JSON files."""
         return json.loads((self.folder / path).read_text(encoding="utf-8"))
@@ -109,7 +119,9 @@ class CardSet:
         return (self.folder / "cards" / f"{card}.md").read_text(encoding="utf-8")
 
 
-SETS = (CardSet("altered_cards"), CardSet("altered_cards_second"))
+SETS = tuple(
+    CardSet(name) for name in ("altered_cards", "altered_cards_second", "altered_cards_third")
+)
 
 
 def altered(cards: CardSet, file: Literal["alterations", "harmless"]) -> Iterator[Altered]:
@@ -161,7 +173,7 @@ class Measured:
     """What is found on all cards.
 
     Attributes:
-        good: findings on each card as it was written; every one is a false alarm.
+        good: findings on each card as it was written; but for `right.json`, false alarms.
         harmless: findings that each harmless change adds; every one is a false alarm.
         outcomes: of each alteration.
         codes: what found it, or stands elsewhere.
@@ -247,33 +259,64 @@ NOT_MECHANICAL = "Not mechanical, as its author says."
 def page(now: dict[str, Measured]) -> str:
     """docs/altered-cards.md, by the measurements of each set."""
     parts = {cards.name: _section(cards, now[cards.name]) for cards in SETS}
-    return _PAGE.format(first=parts["altered_cards"], second=parts["altered_cards_second"])
+    return TEXT.format(
+        summary="\n".join(_summary(cards, now[cards.name]) for cards in SETS),
+        first=parts["altered_cards"], second=parts["altered_cards_second"],
+        third=parts["altered_cards_third"],
+    )  # fmt: skip
+
+
+def _mechanical(cards: CardSet) -> list[Altered]:
+    return [one for one in altered(cards, "alterations") if one.is_mechanical]
+
+
+def _summary(cards: CardSet, now: Measured) -> str:
+    """One row of the table of all sets."""
+    blind, mechanical = cards.read("blind.json"), _mechanical(cards)
+    n_blind, n_now = _n_found(mechanical, blind["outcomes"]), _n_found(mechanical, now.outcomes)
+    n_named = len(blind.get("named", ()))
+    said = f"{n_blind + n_named} of {len(mechanical)}"
+    if n_named:
+        said += f" ({n_blind} on an altered line)"
+    rules, alarms = RULES[cards.name], len(blind["false"]["good"])
+    return (
+        f"| {rules} | {said} | {alarms} | {n_now} of {len(mechanical)} | {_n_false(cards, now)} |"
+    )
+
+
+def _n_false(cards: CardSet, now: Measured) -> int:
+    """Findings on cards as they were written that are not true of them."""
+    return sum(map(len, now.good.values())) - sum(map(len, cards.right.values()))
 
 
 def _section(cards: CardSet, now: Measured) -> str:
     blind = cards.read("blind.json")
     every = [*altered(cards, "alterations")]
-    mechanical = [one for one in every if one.is_mechanical]
+    mechanical = _mechanical(cards)
     by_kind = sorted({one.kind for one in mechanical})
     rows = [_row(kind, [o for o in mechanical if o.kind == kind], blind, now) for kind in by_kind]
     rows += [
         _row(f"*{level}*", [o for o in mechanical if o.difficulty == level], blind, now)
         for level in ("gross", "medium", "subtle")
+        if any(one.difficulty == level for one in mechanical)
     ]
     rows.append(_row("**all mechanical**", mechanical, blind, now))
     others = [one for one in every if not one.is_mechanical]
     rows.append(_row("**not mechanical**", others, blind, now))
     missed = [one for one in every if now.outcomes[one.name] != "found"]
     reasons = cards.reasons
-    return _TEXTS[cards.name].format(
+    return SECTIONS[cards.name].format(
         n_cards=len(cards.cards), n_all=len(every), n_wrong=len(mechanical),
         n_blind=_n_found(mechanical, blind["outcomes"]),
         n_found=_n_found(mechanical, now.outcomes),
         n_harmless=len(now.harmless), n_right=len(blind.get("right", ())),
         false_good=len(blind["false"]["good"]), false_harmless=len(blind["false"]["harmless"]),
-        now_good=sum(map(len, now.good.values())),
+        n_named=len(blind.get("named", ())),
+        n_of_named=_n_found(mechanical, blind["outcomes"]) + len(blind.get("named", ())),
+        false_altered=sum(map(len, blind.get("false_on_altered", {}).values())),
+        now_good=_n_false(cards, now),
         now_harmless=sum(1 for found in now.harmless.values() if found),
-    ) + _TABLES.format(
+    ) + TABLES.format(
         rows="\n".join(rows),
         missed="\n".join(
             f"| {o.name} | {o.what} | {reasons.get(o.name, NOT_MECHANICAL)} |" for o in missed
@@ -291,79 +334,6 @@ def _row(name: str, ones: list[Altered], blind: dict[str, Any], now: Measured) -
         n = Counter(outcomes[one.name] for one in ones)
         cells += [str(n["found"]), str(n["elsewhere"]), str(n["missed"])]
     return f"| {' | '.join(cells)} |"
-
-
-_FIRST = """{n_cards} cards and {n_all} alterations: {n_wrong} of them a rule could find, as their
-author judged before anything was measured. Besides, {n_harmless} harmless changes. They lie in
-`tests/validators/altered_cards/`.
-
-**Blind**, before any change to the checks: {n_blind} of {n_wrong} found, {false_good} findings on
-the cards as written and {false_harmless} of {n_harmless} harmless changes with a finding: false
-alarms all of them.
-
-**Present**, after rules were added with these cards at hand: {n_found} of {n_wrong} found,
-{now_good} findings on the cards as written, {now_harmless} of {n_harmless} harmless changes with a
-finding. **This figure is not blind.** The rules are general, and no rule names a card, but which
-rules were written was decided by what was missed here; the second set shows what that is worth on
-cards that nobody had seen.
-"""
-_SECOND = """{n_cards} cards and {n_all} alterations, {n_wrong} of them mechanical, and {n_harmless}
-harmless changes, by another author, who had read neither the checks nor the first set. They lie in
-`tests/validators/altered_cards_second/`.
-
-**Blind**, with the checks as the first set had left them: {n_blind} of {n_wrong} found; on the
-cards as written {false_good} false alarms, and {n_right} findings that are right (front matter
-without `base_model_relation`, which the cards have since been given); {false_harmless} of
-{n_harmless} harmless changes with a finding. **This is the honest figure for what the checks find
-on a card that nobody has seen**: about one mistake in six, where the present figure of the first
-set would promise nine in ten. Since then the facts of one card also say that its weights are in
-bfloat16, as the card does.
-
-**Present**, after the false alarms were mended and more rules were added with these cards at hand:
-{n_found} of {n_wrong} found, {now_good} findings on the cards as written, {now_harmless} of
-{n_harmless} harmless changes with a finding. **This figure is not blind** either, and of the rules
-as they are there is no blind one; it would take a third set.
-"""
-_TEXTS = {"altered_cards": _FIRST, "altered_cards_second": _SECOND}
-
-_TABLES = """
-| kind | n | blind: found | elsewhere | missed | present: found | elsewhere | missed |
-|---|---|---|---|---|---|---|---|
-{rows}
-
-Not found are:
-
-| alteration | what is wrong | why it is not found |
-|---|---|---|
-{missed}
-"""
-
-_PAGE = """# Altered cards, and what the checks find on them
-
-Two sets of cards of made-up repositories, each card right as far as its author could make it, and
-of alterations, each of which makes one statement wrong; besides, changes that are harmless: other
-words, units, digits and order for the same numbers. Neither author had read the checks.
-
-Each card is asked of as `release validate FOLDER --tier static --select R` does, with the configs
-that it describes and without a manifest. An alteration counts as **found** where a finding that the
-unaltered card does not have is on an altered line, or names it; as **elsewhere** where there are
-new findings on other lines only. What is found of mistakes depends on how they were chosen; that
-nothing is raised on cards that are right is the better figure, and the same holds of the
-[four published cards](seed-cards.md) and of rendered ones.
-
-## The first set
-
-{first}
-## The second set
-
-{second}
-## Measure again
-
-`python -m pytest tests/validators/test_altered_cards.py` holds the cards to these figures, and
-`python tests/validators/altered_card_figures.py` writes this page anew. The blind outcomes of each
-alteration are kept in the `blind.json` of each set; they are not measured again. Why a mechanical
-one is not found stands in its `reasons.json`.
-"""
 
 
 def main() -> None:

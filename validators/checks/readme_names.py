@@ -5,6 +5,7 @@ from __future__ import annotations
 from validators.check import Skipped, Verdict, repository_check
 from validators.readme.comparisons import lint_comparisons
 from validators.readme.config_claims import lint_config_claims
+from validators.readme.config_columns import lint_config_columns
 from validators.readme.config_model import lint_base_model
 from validators.readme.config_rows import lint_config_rows
 from validators.readme.config_sizes import lint_config_sizes
@@ -14,6 +15,7 @@ from validators.readme.linted import linted, surroundings
 from validators.readme.model_family import lint_model_family
 from validators.readme.paper_titles import lint_papers
 from validators.readme.said_of_others import lint_said_of_others
+from validators.readme.sentences_on_tables import lint_sentences_on_tables
 from validators.readme.tensors_said import lint_tensors
 from validators.readme.verdicts import lint_verdicts
 from validators.readme.version_floors import lint_version_floors
@@ -65,7 +67,8 @@ def tensors_are_there(repository: RepositorySubject) -> Verdict:
 def versions_suffice(repository: RepositorySubject) -> Verdict:
     """Whoever installs the oldest version that a card allows gets a KeyError from its example.
 
-    SAELens has gated SAEs since 3.6.0, topk since 3.9.0 and jumprelu since 3.14.0.
+    SAELens has gated SAEs since 3.6.0, topk since 3.9.0 and jumprelu since 3.14.0. Before 6.0.0
+    `SAE.from_pretrained` returned a tuple, which code that takes it for the SAE cannot use.
 
     Example: `line 173: SAELens 3.0 for topk, which came with 3.9.0`.
 
@@ -97,13 +100,16 @@ def verdicts_fit(repository: RepositorySubject) -> Verdict:
     "SAEs help" is held against the best SAE and the raw peak, "SAEs hurt" against how many beat the
     baseline, "ahead in all cells" and rises and falls with depth against the tables above, the
     smallest model against the sizes in the names, a single prompt against several
-    scenarios; "first-ever" without a source and bounds among exact settings are noted.
+    scenarios; extremes, counts of rows, splits and times against the table above in the same
+    section; "first-ever" without a source and bounds among exact settings are noted.
 
     Example: `line 30: SAEs help, and the best has 67.2% (line 29), the raw peak ~69% (line 27)`.
 
     To mend it: say what the numbers say; a manifest's `claims` are checked against them.
     """
-    return linted(repository, lambda card: (*lint_verdicts(card), *lint_comparisons(card)))
+    return linted(repository, lambda card: (
+        *lint_verdicts(card), *lint_comparisons(card), *lint_sentences_on_tables(card),
+    ))  # fmt: skip
 
 
 @repository_check(
@@ -151,7 +157,9 @@ def configs_agree(repository: RepositorySubject) -> Verdict:
     A row of a table that names an SAE is held against its config: layer, hook, module path, `d_in`,
     `d_sae`, `k`, architecture. So is what the card says of all of them: how many there are, their
     sizes, expansion and `k`, lists of layers, the bytes they take, and the base model in the
-    metadata and the title. Left alone where a config cannot be read.
+    metadata and the title. A column of hooks holds those of the configs, a column of SAEs as many
+    as there are for each layer, and a mean L0 is not above `k`. Left alone where a config cannot be
+    read.
 
     Example: `line 34: blocks.18.hook_resid_post, and its config has blocks.17.hook_resid_post, in
     the row of 'gated_l17'`.
@@ -166,5 +174,6 @@ def configs_agree(repository: RepositorySubject) -> Verdict:
         lambda card: (
             *lint_config_rows(card, known), *lint_config_claims(card, known),
             *lint_base_model(card, known), *lint_config_sizes(card, known),
+            *lint_config_columns(card, known),
         ),
     )  # fmt: skip

@@ -12,10 +12,13 @@ from validators.readme.metric_identities import lint_metric_identities
 from validators.readme.metrics_named import lint_metrics
 from validators.readme.products import lint_products
 from validators.readme.prose_sums import lint_prose_sums
+from validators.readme.ranges import lint_ranges
 from validators.readme.shares import lint_shares
 from validators.readme.sizes import lint_sizes
 from validators.readme.spread import lint_spread
+from validators.readme.sums_said import lint_sums_said
 from validators.readme.table_relations import lint_table_differences, lint_table_products
+from validators.readme.table_shares import lint_table_shares
 from validators.readme.table_totals import lint_table_totals
 from validators.readme.token_budgets import lint_token_budgets
 from validators.subjects import RepositorySubject
@@ -43,13 +46,16 @@ def shares_follow(repository: RepositorySubject) -> Verdict:
 
     `k/n (p%)`, `k of n (p%)`, `p% (k/n)`, `a + b = c` and parts beside their whole are compared,
     with the rounding that the printed digits allow; `~` and "about" allow one more digit. Products
-    in brackets, what is left after a part, and gains beside `(a to b)` are asked for as well.
+    in brackets, what is left after a part, and gains beside `(a to b)` are asked for as well; so
+    are parts that make up a whole, and products that a sentence spells out.
 
     Example: `line 21: 2/57 is 3.51%, and 3% is printed (cut off, not rounded)`, which only warns.
 
     To mend it: print the share of the counts, rounded.
     """
-    return linted(repository, lambda card: (*lint_shares(card), *lint_prose_sums(card)))
+    return linted(repository, lambda card: (
+        *lint_shares(card), *lint_prose_sums(card), *lint_sums_said(card),
+    ))  # fmt: skip
 
 
 @repository_check("R007", "differences on README.md follow from their numbers", tier="static")
@@ -111,7 +117,7 @@ def sizes_are_possible(repository: RepositorySubject) -> Verdict:
 
     4-bit weights take 4 bits and their scales: 4.5 for nf4 in blocks of 64, 4.127 with double
     quantisation. Parameters times bytes must fit into the memory that is said to suffice; that is
-    a warning, since parts may be kept elsewhere.
+    a warning, since parts may be kept elsewhere. The 4-bit type of the code is that of the text.
 
     Example: `line 55: ~3.5 bits/parameter, and every weight takes 4 bits`.
 
@@ -145,13 +151,16 @@ def statistics_follow(repository: RepositorySubject) -> Verdict:
     explained variance on fewer vectors than latents without a held-out one, a tenth or fewer of
     the latents alive, and one example under two latents; digits beyond the ninth are noted. A
     minimum is not above its median, an explained variance not above 1, and what is explained and
-    what is not are 1 together; the CE loss score follows from its three losses.
+    what is not are 1 together; the CE loss score follows from its three losses. What rises does
+    not go down, an interval holds its estimate, and no range begins with its higher end.
 
     Example: `line 132: 0.088 for 0.561, 0.775, 0.643: n - 1 gives 0.108`.
 
     To mend it: compute it from the values again, with n - 1.
     """
-    return linted(repository, lambda card: (*lint_spread(card), *lint_metric_identities(card)))
+    return linted(repository, lambda card: (
+        *lint_spread(card), *lint_metric_identities(card), *lint_ranges(card),
+    ))  # fmt: skip
 
 
 @repository_check(
@@ -164,8 +173,9 @@ def tables_follow(repository: RepositorySubject) -> Verdict:
     Relations are taken from the table itself: a column that is the product of two others, a number
     from the text times another column, `k of n` beside its percentage, parameters beside bytes.
     They have to hold in most rows, and the rows in which they do not are reported. So are rows
-    named sum, total or mean, tables that repeat another one in percent, and steps times tokens per
-    step against the tokens of their section.
+    named sum, total or mean, tables that repeat another one in percent, shares of two counts,
+    changes in percent of one row, and steps times tokens per step against the tokens of their
+    section.
 
     Example: `line 67: 40 x 465 is 18,600, not 16,800`.
 
@@ -174,6 +184,7 @@ def tables_follow(repository: RepositorySubject) -> Verdict:
     return linted(
         repository,
         lambda card: (
-            *lint_table_products(card), *lint_table_totals(card), *lint_token_budgets(card)
+            *lint_table_products(card), *lint_table_totals(card), *lint_token_budgets(card),
+            *lint_table_shares(card),
         ),
     )  # fmt: skip

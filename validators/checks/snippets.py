@@ -56,7 +56,7 @@ def snippets_name_what_exists(repository: RepositorySubject) -> Verdict:
     names assigned to literals, or f-strings of such; the code is not run. What they name must be in
     this repository. What names another repository is left alone, unless it looks like a slip.
     An assertion or a comment on a loaded SAE's `cfg` must agree with its config, a hook with the
-    SAEs' layers, a cache with what it keeps.
+    SAEs' layers, a cache with what it keeps, a hidden state with the SAE that encodes it.
 
     Example: `line 79: no SAE "topk_L12" (the nearest is "topk_L21")`.
 

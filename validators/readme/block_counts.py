@@ -14,6 +14,8 @@ from validators.readme.quantities import shown
 _HAS = re.compile(r"(?<![\w.,])(?:has|with|\(|of the) ?(\d{1,3}) (?:transformer )?blocks\b")
 _OF = re.compile(rf"(?<![\w.,/])({COUNT})(?: of |/)({COUNT}) blocks\b")
 _AFTER = re.compile(rf"\bafter (?:layer|block) (\d{{1,3}}),? ({COUNT}) of ({COUNT}) blocks\b")
+_FROM_ZERO = re.compile(r"\b(?:layers|blocks) (?:are )?(?:counted|numbered) from 0 to (\d{1,3})\b")
+_ALL = re.compile(rf"\ball (?:of the )?({COUNT}) (?:layers|blocks)\b")
 _LIST = r"(\d{1,3}(?:, \d{1,3}){0,20} and \d{1,3})"
 _SHARES = re.compile(
     rf"{_LIST} of them "
@@ -29,6 +31,7 @@ def lint_block_counts(card: CardText, known: Surroundings) -> Iterator[Finding]:
             totals.setdefault(int(found[1]), statement.line_of(found.start()))
     if known.n_layers is not None:
         totals = {known.n_layers: 0}
+    yield from _from_zero(card)
     is_from_zero = any("blocks." in (sae.hook_name or "") for sae in known.saes)
     for sentence in card.sentences:
         plain = Statement(sentence.line, sentence.text.replace("\n", " "))
@@ -46,6 +49,20 @@ def lint_block_counts(card: CardText, known: Surroundings) -> Iterator[Finding]:
             if passed != int(found[1]) + 1:
                 what = f"{found[0]!r}: with the first one 0, {int(found[1]) + 1} are passed"
                 yield Finding(sentence.line_of(found.start(2)), what, "warn", found[0])
+
+
+def _from_zero(card: CardText) -> Iterator[Finding]:
+    """`layers counted from 0 to 6`, of `all 6 layers`."""
+    said = [(s, found) for s in card.sentences for found in _ALL.finditer(s.text)]
+    counts = {count_of(found[1]) for _, found in said}
+    for sentence in card.sentences if len(counts) == 1 else ():
+        (n,) = counts
+        for found in _FROM_ZERO.finditer(sentence.text.replace("\n", " ")):
+            # Off by one; further off, the layers with SAEs are another number than the model's.
+            if int(found[1]) == n:
+                line = said[0][0].line_of(said[0][1].start())
+                what = f"{found[0]!r}, and {said[0][1][0]!r} on line {line} end at {n - 1}"
+                yield Finding(sentence.line_of(found.start(1)), what, "warn", found[0])
 
 
 def _shares(sentence: Statement, found: re.Match[str], n: int) -> Iterator[Finding]:

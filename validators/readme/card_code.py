@@ -140,6 +140,9 @@ def code_of(blocks: tuple[PythonBlock, ...]) -> CardCode:
                 own = {n.id for n in ast.walk(call) if isinstance(n, ast.Name)}
                 at = next((written[n] for n in own if names.values.get(n) == one.path
                            and n in written), None)  # fmt: skip
+                texts = (n for n in ast.walk(call) if isinstance(n, ast.Constant))
+                given = (block.line + n.lineno - 1 for n in texts if n.value == one.path)
+                at = at or next(given, None)
                 asked.append(replace(one, named_on=at))
             risks += _risky_call(call, names, line)
             if function_name(call) == "from_dict" and _is_sae_class(call):

@@ -34,7 +34,7 @@ _MOST_AT = re.compile(
     r"\b(?:loses|loss|costs|worse)\b[^.;\d]{0,40}? most at (?:layer |L)(\d{1,3})\b"
 )
 _HELPS_AT = re.compile(
-    rf"\b(?:helps|gains|improves|better)\b[^.;\d]{{0,20}}? "
+    rf"\b(?:helps|gains|improves|better|ahead)\b[^.;\d]{{0,20}}? "
     rf"(?:at|in|on) (?:(all)|({COUNT}) of)(?: the)? ({COUNT}) layers\b"
 )
 _EV = re.compile(r"\b(?:EV|explained variance)\b", re.IGNORECASE)

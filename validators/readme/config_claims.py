@@ -33,6 +33,7 @@ _OPENS = re.compile(
     rf"^\W{{0,3}}({COUNT}) {_AUTOENCODERS}"
     rf"|\b(?:repository|release|suite|collection|repo) "
     rf"(?:holds|contains|has|consists of|comprises) ({COUNT}) {_AUTOENCODERS}"
+    rf"|^(?:These|Here) are (?:the )?({COUNT}) {_AUTOENCODERS}"
 )
 _LAYERS = re.compile(r"L?\d{1,3}(?:, ?(?:and )?L?\d{1,3}| and L?\d{1,3}){1,99}")
 _ARCHITECTURES = ("topk", "jumprelu", "gated", "standard")
@@ -111,16 +112,27 @@ def _opening(card: CardText, known: Surroundings) -> Iterator[Finding]:
             return
         if passage.kind != "paragraph":
             continue
+        yield from _there_are(passage, known)
         for sentence in passage.sentences[:1]:
             found = _OPENS.search(sentence.text.replace("\n", " "))
             if not found:
                 continue
-            stated = count_of(found[1] or found[3])
-            kind = (found[2] or found[4] or "").lower()
+            stated = count_of(found[1] or found[3] or found[5])
+            kind = (found[2] or found[4] or found[6] or "").lower()
             n = sum(not kind or sae.architecture == kind for sae in known.saes)
             if stated != n:
                 what = f"{found[0].strip()!r:.60}, and this repository holds {n}"
                 yield Finding(sentence.line_of(found.start()), what, "warn", found[0])
+
+
+def _there_are(passage: Passage, known: Surroundings) -> Iterator[Finding]:
+    """`TopK SAEs that fit a laptop. There are 8: ...`."""
+    first, *rest = passage.sentences or [Statement(passage.line, "")]
+    for sentence in rest[:1] if re.match(rf"\W{{0,3}}{_AUTOENCODERS}", first.text) else ():
+        found = re.match(rf"There are ({COUNT})(?=[:,.])", sentence.text)
+        if found and count_of(found[1]) != len(known.saes):
+            what = f"{found[0]!r}, and this repository holds {len(known.saes)}"
+            yield Finding(sentence.line, what, "warn", found[0])
 
 
 def _row(row: Passage, known: Surroundings) -> Iterator[Finding]:

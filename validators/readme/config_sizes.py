@@ -14,6 +14,11 @@ from validators.readme.quantities import shown
 _ALL = re.compile(
     rf"\b(?:[Aa]ll|[Tt]he) ({COUNT}) (?:SAEs|of them|files|autoencoders)\b[^.;\d]{{0,50}}?({PLAIN})"
 )
+_ALL_ARE = re.compile(rf"\ball ({COUNT}) (?:are|take|have) (?:about |roughly )?({PLAIN})(?=[.;,])")
+_EACH = re.compile(
+    rf"\b[Ee]ach (?:sae_weights\.safetensors|file|SAE) (?:is|takes|has) (?:about )?({PLAIN}) in "
+    r"(float32|fp32|float16|fp16|bfloat16|bf16)\b"
+)
 _TOGETHER = re.compile(rf"({PLAIN}) (?:altogether|in total|in all)\b")
 _ROW_TOTAL = re.compile(r"total size|size in total|all files", re.IGNORECASE)
 _ROW_FILE = re.compile(r"(?:file|weights|size|file size)$", re.IGNORECASE)
@@ -69,6 +74,13 @@ def lint_config_sizes(card: CardText, known: Surroundings) -> Iterator[Finding]:
         for found in _ALL.finditer(text):
             if count_of(found[1]) == len(known.saes):
                 yield from _asked(passage, found, found[2], {total}, "all SAEs", 2)
+        for found in _ALL_ARE.finditer(text):
+            if count_of(found[1]) == len(known.saes):
+                yield from _asked(passage, found, found[2], {total}, "all SAEs", 2)
+        for found in _EACH.finditer(text):
+            counts = {sae.n_parameters for sae in known.saes if sae.n_parameters}
+            each = {n * _BYTES[found[2]] for n in counts}
+            yield from _asked(passage, found, found[1], each, f"the SAEs in {found[2]}")
         for found in _TOGETHER.finditer(text):
             yield from _asked(passage, found, found[1], {total}, "all SAEs")
         for found in _KIND.finditer(text):

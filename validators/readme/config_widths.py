@@ -16,7 +16,7 @@ _WIDTH = re.compile(
     re.IGNORECASE,
 )
 _EXPANSION = re.compile(
-    rf"\bexpansion factor(?: of| is|:| =|) ({COUNT})(?![\w]|[.,]\d|,? (?:and|or|to)\b)"
+    rf"\b[Ee]xpansion factor(?: of| is|:| =|) ({COUNT})(?![\w]|[.,]\d|,? (?:and|or|to)\b)"
 )
 _TIMES = re.compile(
     rf"(?<![\w.,/]){_N}(?: latents| features)? {{0,4}}\((\d{{1,4}})[x\u00d7](?: expansion)?\)"

@@ -18,6 +18,10 @@ _N_LAYERS = re.compile(
     r"(?<![\w.,])(\d{1,3})(?:-layer\b| transformer (?:layers|blocks)\b)"
     r"|\bhas (\d{1,3}) (?:transformer )?(?:blocks|layers)\b|\bparams(?:eters)?, (\d{1,3}) layers\b"
 )
+# What rendered cards say of their depths, and what others say in fewer words.
+_SAYS = re.compile(
+    r"\b[Dd]epth is the share of (?:the model's )?blocks (?:that the activation has )?passed\b"
+)
 _MOST_LAYERS = 300
 
 Convention = Callable[[int, int], Decimal]
@@ -51,6 +55,8 @@ def lint_depths(card: CardText, known: Surroundings) -> Iterator[Finding]:
         yield from _without_number(depths)
         return
     shared = set(_CONVENTIONS)
+    if any(_SAYS.search(sentence.text.replace("\n", " ")) for sentence in card.sentences):
+        shared = {"(L + 1)/n"}
     for line, excerpt, layer, percent in depths:
         fitting = {name for name, f in _CONVENTIONS.items() if percent.may_be(f(layer, n))}
         computed = ", ".join(f"{name} {shown(f(layer, n), 1)}%" for name, f in _CONVENTIONS.items())
@@ -63,7 +69,7 @@ def lint_depths(card: CardText, known: Surroundings) -> Iterator[Finding]:
             what = f"{beside}, though it is the last one: a reader takes 100% for the end"
             yield Finding(line, what, "warn", excerpt)
         elif not shared & fitting:
-            what = f"{beside} is {min(fitting)}, and depths before it are {min(shared)}"
+            what = f"{beside} is {min(fitting)}, and the card's depths are {min(shared)}"
             yield Finding(line, what, "warn", excerpt)
         elif fitting == {_GAPS}:
             yield Finding(line, f"{beside} is {_GAPS}; the share of blocks is by {computed}",

@@ -33,7 +33,7 @@ def lint_differences(card: CardText) -> Iterator[Finding]:
         for cell in passage.cells
     }
     for sentence in card.sentences:
-        points = list(_POINTS.finditer(sentence.text))
+        points = list(_POINTS.finditer(sentence.text.replace("\n", " ")))
         stated = list(percentages(sentence.text))
         if not points:
             continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from validators.readme.card_text import CardText
 from validators.readme.findings import Finding
@@ -11,6 +12,7 @@ from validators.readme.findings import Finding
 _LIBRARY = "saelens"
 # What people write for it; the Hub knows only the one above.
 _SLIPS = ("sae_lens", "sae-lens", "sae lens")
+_TITLES = ("license", "licence")
 
 
 _UNDER = re.compile(
@@ -18,6 +20,11 @@ _UNDER = re.compile(
     r"|published|subject to|are under|is under)\b[^.;]{0,30}?"
     r"\b(Apache(?:[- ]License)?[ ,-]{1,2}(?:Version )?2\.0|MIT(?= Licen[cs]e|\b)|Gemma Terms"
     r"|Llama \d(?:\.\d)? Community Licen[cs]e)"
+)
+
+
+_BEGINS = re.compile(
+    r"(Apache(?:[- ]License)?[ ,-]{1,2}(?:Version )?2\.0|MIT)(?=[.,;]| [Ll]icen[cs]e\b|$)"
 )
 
 
@@ -56,6 +63,7 @@ def _licence(card: CardText, stated: object) -> Iterator[Finding]:
     """What the text says that the SAEs are under, where the metadata name another one."""
     if not isinstance(stated, str) or stated.lower() == "other":
         return
+    yield from _own_section(card, stated)
     for sentence in card.sentences:
         for found in _UNDER.finditer(sentence.text.replace("\n", " ")):
             if _id_of(found[1]) != stated.lower():
@@ -63,6 +71,17 @@ def _licence(card: CardText, stated: object) -> Iterator[Finding]:
                 said = sentence.line_of(found.start(1))
                 what = f"license is {stated:.40}, and line {said} has {found[1]!r}"
                 yield Finding(line, what, "warn", stated)
+
+
+def _own_section(card: CardText, stated: str) -> Iterator[Finding]:
+    """What stands first below a heading that is `License` and nothing else."""
+    for title, passage in pairwise(card.passages):
+        is_title = title.kind == "heading" and title.text.strip("# ").lower() in _TITLES
+        found = _BEGINS.match(passage.text) if is_title and passage.kind == "paragraph" else None
+        if found and _id_of(found[1]) != stated.lower():
+            line = card.metadata_lines.get("license", 1)
+            what = f"{found[1]}, and line {line} has license: {stated:.40}"
+            yield Finding(passage.line, what, "warn", found[1])
 
 
 def _id_of(name: str) -> str:

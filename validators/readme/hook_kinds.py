@@ -36,7 +36,10 @@ def lint_hook_kinds(
         return
     (kind,) = kinds
     lines = {statement.line: statement.text for statement in card.statements}
-    yield from _hooks(named, kind, lines)
+    # An SAE's id may begin with its hook's name.
+    ids = {sae.sae_id for sae in known.saes}
+    hooked = tuple(mention for mention in named if mention.name not in ids)
+    yield from _hooks(hooked, kind, lines)
     layers = {sae.layer for sae in known.saes if sae.layer is not None}
     yield from _modules(named, {sae.module_path for sae in known.saes}, layers, lines)
     if kind in ("hook_resid_post", "hook_resid_pre"):
@@ -55,7 +58,8 @@ def _hooks(named: tuple[Mention, ...], kind: str, lines: dict[int, str]) -> Iter
     for mention, each in of_lens:
         is_labelled = mention.line not in right and _LABELLED.match(lines.get(mention.line, ""))
         is_said = not right or is_labelled
-        if each != kind and is_said and not mention.is_negated:
+        is_id = each.startswith(f"{kind}_")
+        if each != kind and is_said and not is_id and not mention.is_negated:
             what = f"{mention.name}, and every config has {kind}"
             yield Finding(mention.line, what, "warn", mention.name)
 

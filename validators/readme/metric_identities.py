@@ -20,7 +20,10 @@ _BOUNDED = re.compile(
 )
 _EV = re.compile(r"(?:fraction of )?(?:explained variance|variance explained)\b", re.IGNORECASE)
 _FVU = re.compile(r"(?:FVU\b|fraction of variance unexplained|unexplained variance)", re.I)
-_SCORE = re.compile(r"(?:CE|cross-entropy)(?: loss)? score|(?:CE )?loss recovered", re.IGNORECASE)
+_SCORE = re.compile(
+    r"(?:CE|cross-entropy)(?: loss)? (?:score|recovered)|loss recovered", re.IGNORECASE
+)
+_COSTS = re.compile(r"\bSAE (?:costs|adds) (?:about )?(\d{1,3}\.\d{1,6}) nats\b")
 _CE = re.compile(r"(?:CE|cross-entropy)\b", re.IGNORECASE)
 _CLEAN = re.compile(r"\b(?:clean|original|without SAE|base(?:line)?)\b", re.IGNORECASE)
 _SPLICED = re.compile(r"\b(?:splic\w*|with SAE|SAE in|reconstruct\w*)\b", re.IGNORECASE)
@@ -44,18 +47,24 @@ _ALL_ZERO = re.compile(
     r"(?<!above )(?<!than )(?<!from )(?<!over )(?<!at )zero(?= everywhere\b|,|:|;|\.| as )",
     re.IGNORECASE,
 )
+_OF_EXTREME = re.compile(
+    r"(lowest|smallest|minimum|highest|largest|maximum) (.{2,80})", re.IGNORECASE
+)
 _MOST_NAMES = 60
+_FEWEST_DIGITS = 3
 
 
 def lint_metric_identities(card: CardText) -> Iterator[Finding]:
     """FVU and EV, the loss score and its losses, values above 1, minimum, median and maximum."""
     for table in tables(card):
-        yield from _identities(table)
+        yield from _identities(table, card)
+        yield from _named_extremes(table)
         yield from _bounded(table)
     for passage in card.prose:
         if passage.kind == "paragraph":
             yield from _ordered(passage.line, passage.text)
     yield from _said_twice(card)
+    yield from _lost_point(card)
 
 
 def _by_name(table: Table) -> list[tuple[str, int, Amount]]:
@@ -65,7 +74,39 @@ def _by_name(table: Table) -> list[tuple[str, int, Amount]]:
     return [(name.strip("`* "), line, value) for name, line, value in found if value is not None]
 
 
-def _identities(table: Table) -> Iterator[Finding]:
+def _costs(table: Table, card: CardText, clean: Amount, spliced: Amount) -> Iterator[Finding]:
+    """`The SAE costs 0.109 nats`, below a table: the loss with it less the loss without."""
+    last = table.rows[-1].line
+    titles = (p.line for p in card.passages if p.kind == "heading" and p.line > last)
+    end = min(titles, default=last + len(card.lines))
+    for sentence in card.sentences:
+        if not last < sentence.line < end:
+            continue
+        for found in _COSTS.finditer(sentence.text.replace("\n", " ")):
+            stated = next(amounts(found[1]))
+            if not stated.may_be(spliced.low - clean.high, spliced.high - clean.low):
+                exact = shown(spliced.value - clean.value, 6)
+                what = f"{found[0]!r}, and {spliced.text} - {clean.text} is {exact}"
+                yield Finding(sentence.line_of(found.start(1)), what, "warn", found[0])
+
+
+def _named_extremes(table: Table) -> Iterator[Finding]:
+    """Rows `lowest A` and `highest A`."""
+    named = {}
+    for row in table.rows:
+        found = _OF_EXTREME.match(row.cells[0].strip("`* "))
+        value = leading_amount(row.cells[1]) if found and len(row.cells) > 1 else None
+        if found and value is not None:
+            is_low = found[1].lower() in ("lowest", "smallest", "minimum")
+            named[is_low, found[2]] = row.line, value
+    for (is_low, name), (line, low) in named.items():
+        other = named.get((False, name)) if is_low else None
+        if other and low.unit == other[1].unit and low.low > other[1].high:
+            what = f"{low.text} for the lowest {name}, and the highest (line {other[0]}) is "
+            yield Finding(line, f"{what}{other[1].text}", "warn", low.text)
+
+
+def _identities(table: Table, card: CardText) -> Iterator[Finding]:
     named = _by_name(table)
     evs = [(line, value) for name, line, value in named if _EV.match(name)]
     fvus = [(line, value) for name, line, value in named if _FVU.match(name)]
@@ -80,6 +121,8 @@ def _identities(table: Table) -> Iterator[Finding]:
         [value for name, value in losses if pattern.search(name)]
         for pattern in (_CLEAN, _SPLICED, _ABLATED)
     ]
+    if all(len(part) == 1 for part in parts[:2]):
+        yield from _costs(table, card, parts[0][0], parts[1][0])
     scores = [(line, value) for name, line, value in named if _SCORE.match(name)]
     if len(scores) == 1 and all(len(part) == 1 for part in parts):
         clean, spliced, ablated = (part[0] for part in parts)
@@ -150,6 +193,30 @@ def _ordered(line: int, text: str) -> Iterator[Finding]:
         at = line + text.count("\n", 0, zero.end())
         what = f"thresholds are zero, and {' '.join(positive[0].split())!r} beside it"
         yield Finding(at, what, "warn", zero[0][-20:])
+
+
+def _lost_point(card: CardText) -> Iterator[Finding]:
+    """`L0 of 126.4`, and 1264 in the row L0: the same digits with the point elsewhere."""
+    named = [each for table in tables(card) for each in _by_name(table)]
+    for name, line, value in named[:_MOST_NAMES]:
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]{1,20}", name):
+            continue
+        pattern = re.compile(rf"\b{name} (?:of|is) (?=\d)")
+        for sentence in card.sentences:
+            for found in pattern.finditer(sentence.text):
+                other = next(amounts(sentence.text[found.end() :]), None)
+                if other is None or other.start or other.unit != value.unit:
+                    continue
+                digits = _digits(other)
+                is_long = len(digits) >= _FEWEST_DIGITS and digits == _digits(value)
+                if is_long and other.value != value.value:
+                    what = f"{found[0]}{other.text}, and {value.text} on line {line}"
+                    yield Finding(sentence.line_of(found.start()), what, "warn", other.text)
+
+
+def _digits(amount: Amount) -> str:
+    """Its digits, without those that only say where the point is."""
+    return re.sub(r"\D", "", amount.text).strip("0")
 
 
 def _said_twice(card: CardText) -> Iterator[Finding]:

@@ -30,6 +30,11 @@ _MEAN = re.compile(
     rf"\b(?:[Mm]ean|[Aa]verage) ([A-Za-z][A-Za-z0-9]{{0,12}})\b(?: over| of| across)(?: the| all)* "
     rf"({COUNT}) [a-z]{{3,12}}s(?: is| was|:| =) {_D}(?![\w%]|[.,]\d)"
 )
+_OVER = re.compile(
+    rf"\b[Oo]ver (?:the |all |these )+({COUNT}) [a-z]{{3,12}}s,? the mean "
+    rf"([A-Za-z][A-Za-z0-9 ]{{0,30}}?)(?: is| was) {_D}(?![\w%]|[.,]\d)"
+    rf"(?: and the mean ([A-Za-z][A-Za-z0-9 ]{{0,30}}?)(?: is| was|) {_D}(?![\w%]|[.,]\d))?"
+)
 _AVERAGED = re.compile(
     r"\b[Aa]veraged over [a-z]{3,12}s, ([A-Z][A-Za-z0-9]{0,12}) is "
     r"((?:\d{1,4}\.\d{1,4}(?:, | and )){1,9}\d{1,4}\.\d{1,4}) for ([a-z]{3,12})s "
@@ -55,7 +60,7 @@ def lint_samples_said(card: CardText) -> Iterator[Finding]:
         text = passage.text.replace("\n", " ")
         for offset, what, excerpt in (
             *_majority(text), *_folds(text), *_losses(text), *_means(text, read),
-            *_averaged(text, read), *_together(text, read),
+            *_over(text, read), *_averaged(text, read), *_together(text, read),
         ):  # fmt: skip
             yield Finding(_line(passage, offset), what, "warn", excerpt)
 
@@ -135,6 +140,23 @@ def _means(text: str, read: list[Table]) -> Iterator[Said]:
         if columns and not any(_is_mean(stated, values) for values in columns):
             exact = shown(_mean(columns[0]), stated.decimals + 1)
             yield found.start(3), f"{found[0]!r}, and the table's mean is {exact}", found[0]
+
+
+def _over(text: str, read: list[Table]) -> Iterator[Said]:
+    """`Over the twelve layers the mean L0 is A and the mean explained variance B`."""
+    for found in _OVER.finditer(text):
+        n = count_of(found[1])
+        for name, said in ((2, 3), (4, 5)):
+            if not found[name]:
+                continue
+            stated = next(amounts(found[said]))
+            columns = [each for each in _columns(read, found[name]) if len(each[1]) == n]
+            if columns and not any(_is_mean(stated, values) for _, values in columns):
+                table, values = columns[0]
+                exact = shown(_mean(values), stated.decimals + 1)
+                lines = f"lines {table.rows[0].line}-{table.rows[-1].line}"
+                what = f"{stated.text} for the mean {found[name]}, which is {exact} by {lines}"
+                yield found.start(said), what, found[0]
 
 
 def _averaged(text: str, read: list[Table]) -> Iterator[Said]:

@@ -15,7 +15,7 @@ from validators.readme.quantities import TIMES, printed, shown
 _N = r"(\d{1,3}(?:,\d{3})+|\d{1,9})"
 _P = r"([~\u2248]?\d{1,3}(?:\.\d{1,6})?) ?%"
 _OF = rf"(?<![\w.,/-]){_N} ?(?:/|of|out of) ?{_N}(?![\d/]|[.,]\d)"
-_PERCENT_THEN = re.compile(rf"\({_P}, {_OF}\)")
+_PERCENT_THEN = re.compile(rf"\({_P}, {_OF}(?:\)| [a-z]{{3,20}}[;,)])")
 _PERCENT_OF = re.compile(rf"(?<![\w.,/-]){_P} of (?:the )?[a-z][a-z -]{{2,30}}\({_OF}\)")
 _COUNT_OF = re.compile(rf"\b({COUNT}) of (?:the )?({COUNT}) (?:[A-Za-z][\w-]{{0,20}} )?\({_P}\)")
 _WORDS = r"(?: [A-Za-z][\w-]{0,30}){0,4}"

@@ -29,9 +29,11 @@ _HOLDS = re.compile(
     r"(?:has room for|holds|fits|suffices for)\s"
     r"(?:the\s)?(\d{1,4}(?:\.\d{1,3})?) Gi?B\b"
 )
+_SETS_TYPE = re.compile(r"\bbnb_4bit_quant_type=[\"'](nf4|fp4)[\"']")
 _PARAMETERS = re.compile(r"(?<![\w.,-])(\d{1,4}(?:\.\d{1,3})?)B param(?:eter)?s?\b")
 _BYTES = {"fp32": 4, "float32": 4, "fp16": 2, "float16": 2, "bf16": 2, "bfloat16": 2}
 _PRECISION = re.compile(r"\b(fp32|float32|fp16|float16|bf16|bfloat16)\b(?!\s*-?\s*compute)")
+_REACH = 400
 # Scales of blocks of 64, each 32 bits; doubly quantised 8, and 32 for 256 of them.
 _NF4, _NF4_DOUBLE = Decimal("4.5"), Decimal("4.127")
 
@@ -41,6 +43,7 @@ def lint_sizes(card: CardText) -> Iterator[Finding]:
     for passage in card.prose:
         yield from _bits(passage)
     yield from _memory(card)
+    yield from _four_bit_type(card)
     for passage in card.prose:
         for found in _HOLDS.finditer(passage.text):
             if Decimal(found[2]) > Decimal(found[1]):
@@ -49,17 +52,33 @@ def lint_sizes(card: CardText) -> Iterator[Finding]:
                 yield Finding(line, what, "fail", found[0])
 
 
+def _four_bit_type(card: CardText) -> Iterator[Finding]:
+    """The 4-bit type that the code sets, where the text names the other one alone."""
+    prose = "\n".join(passage.text for passage in card.prose)
+    named = {name.lower() for name in re.findall(r"\b(?:nf4|fp4)\b", prose, re.IGNORECASE)}
+    for statement in card.statements:
+        found = _SETS_TYPE.search(statement.text)
+        if found and len(named) == 1 and found[1] not in named:
+            what = f"{found[0]}, and the text speaks of {named.pop()} alone"
+            yield Finding(statement.line, what, "warn", found[0])
+
+
 def _bits(passage: Passage) -> Iterator[Finding]:
     for found in _BITS.finditer(passage.text):
         rest = passage.text[: found.start()] + passage.text[found.end() :]
-        widths = {int(a or b) for a, b in _WIDTH.findall(rest)} & {2, 3, 4, 5, 6, 8}
+        before = passage.text[: found.start()][-_REACH:].rpartition(". ")[2]
+        own = before + passage.text[found.end() :][:_REACH].partition(". ")[0]
+        # A passage may speak of several formats, and its sentence of one.
+        widths = _widths(rest)
+        if len(widths) != 1:
+            rest, widths = own, _widths(own)
         if len(widths) != 1:
             continue
         (width,) = widths
         bits = printed(found[1] + found[2], before=passage.text[: found.start()])
         line = passage.line + passage.text.count("\n", 0, found.start())
         lower = re.search(r"nf4", rest, re.IGNORECASE)
-        is_double = re.search(r"double[- ]?quant", rest, re.IGNORECASE)
+        is_double = re.search(r"(?<!without )(?<!no )double[- ]?quant", rest, re.IGNORECASE)
         takes = _NF4_DOUBLE if is_double else _NF4
         if bits.high < width:
             beside = f"; nf4 in blocks of 64 takes {takes}" if lower else ""
@@ -68,6 +87,10 @@ def _bits(passage: Passage) -> Iterator[Finding]:
         elif lower and bits.high < takes:
             what = f"{found[0]}, and nf4 in blocks of 64 takes {takes}"
             yield Finding(line, what, "warn", found[0])
+
+
+def _widths(text: str) -> set[int]:
+    return {int(a or b) for a, b in _WIDTH.findall(text)} & {2, 3, 4, 5, 6, 8}
 
 
 def _memory(card: CardText) -> Iterator[Finding]:

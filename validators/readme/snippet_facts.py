@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from validators.readme.card_code import CardCode
 from validators.readme.findings import SaeFacts
 from validators.readme.snippet_names import name_faults
+from validators.readme.snippet_places import place_faults
 from validators.readme.snippets import PythonBlock
 
 _NO_MODULE = {
@@ -24,6 +25,10 @@ _ELSEWHERE = {
     ("safetensors", name): "safetensors.torch" for name in ("load_file", "save_file", "load_model")
 }
 _COMMENT = re.compile(r"(\w+)\.cfg\.(d_in|d_sae|k|metadata\.hook_name)\)\s*#\s*([\w.]{1,60})\s*$")
+_TWO = re.compile(
+    r"print\((\w+)\.cfg\.(d_in|d_sae|k), (\w+)\.cfg\.(d_in|d_sae|k)\)\s*#\s*"
+    r"(\d{1,7}),? (\d{1,7})\s*$"
+)
 _LISTS = ("layers", "h", "blocks")
 
 
@@ -42,6 +47,7 @@ def snippet_faults(code: CardCode, saes: tuple[SaeFacts, ...]) -> Iterator[tuple
         yield from _asserts(block, loaded)
         yield from _comments(block, loaded)
         yield from _cached(block)
+        yield from place_faults(block, loaded)
         yield from _products(block)
         yield from _hooked(block, saes)
         yield from _unread(block, bound)
@@ -101,6 +107,12 @@ def _asserts(block: PythonBlock, loaded: dict[str, SaeFacts]) -> Iterator[tuple[
 
 def _comments(block: PythonBlock, loaded: dict[str, SaeFacts]) -> Iterator[tuple[int, str]]:
     for at, text in enumerate(block.code.splitlines()):
+        both = _TWO.search(text)
+        for name, key, said in ((1, 2, 5), (3, 4, 6)) if both else ():
+            assert both is not None
+            value = getattr(loaded.get(both[name]), both[key], None)
+            if value is not None and value != int(both[said]):
+                yield block.line + at, f"the comment says {both[said]}, and the config has {value}"
         found = _COMMENT.search(text)
         if not found or found[1] not in loaded:
             continue

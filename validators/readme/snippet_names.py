@@ -16,6 +16,8 @@ _FROM = {
     "AutoModel": "transformers", "AutoModelForCausalLM": "transformers",
     "AutoTokenizer": "transformers", "HookedTransformer": "transformer_lens", "SAE": "sae_lens",
 }  # fmt: skip
+# Modules that snippets use by their name, and how they are imported.
+_MODULES = {"torch": "import torch", "np": "import numpy as np", "json": "import json"}
 _RANDOM = ("randn", "rand", "zeros", "ones")
 _LISTS = ("layers", "h")
 _MODEL = re.compile(r"(?:\w{1,20}_)?(?:model|lm|llm)|hf")
@@ -48,6 +50,11 @@ def _unbound(nodes: list[ast.AST], read: set[str], bound: set[str]) -> Iterator[
     seen: set[str] = set()
     for node in nodes:
         match node:
+            case ast.Attribute(value=ast.Name(id=name, ctx=ast.Load())) if (
+                name in _MODULES and name not in bound | seen
+            ):
+                seen.add(name)
+                yield node.lineno, f"{name!r} is imported nowhere: it takes `{_MODULES[name]}`"
             case ast.Call(func=ast.Name(id=name)) if name not in bound | seen:
                 seen.add(name)
                 if name in _FROM:

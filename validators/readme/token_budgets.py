@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from validators.readme.amounts import COUNT, PLAIN, Amount, amounts, count_of
+from validators.readme.amounts import COUNT, PLAIN, Amount, amount_of, amounts, count_of
+from validators.readme.card_tables import Table, tables
 from validators.readme.card_text import CardText, Passage
 from validators.readme.findings import Finding
 from validators.readme.quantities import shown
@@ -42,10 +43,20 @@ _FOR_ALL = re.compile(
     rf"(?: tokens)? (?:for|over|across) (?:the|all)(?: the)? ({COUNT})\b"
 )
 _RATE = re.compile(rf"({_A}) tokens (?:per|a|each) second\b|({_A}) tokens/s\b")
-_HOURS = re.compile(rf"\btook (?:about |roughly )?({_A}) hours\b")
+_HOURS = re.compile(
+    rf"\btook (?:about |roughly )?({_A}) hours\b"
+    rf"|\bin (?:about |roughly )?({_A}) hours "
+    rf"\((?=(?:about |roughly )?{_A} tokens (?:per|a) second)"
+)
 # Several runs or machines, whose hours and tokens may be counted together.
 _SEVERAL = re.compile(
     r"\b(?:each|every|per SAE|all|both|GPUs|[2-9]\d? ?[x\u00d7]|runs|parallel|seeds|SAEs|layers)\b"
+)
+_ROW = re.compile(
+    r"(?P<tokens>tokens(?: per SAE| seen| in all)?$)"
+    r"|(?P<batch>batch(?: size)? ?(?:\(tokens\)|in tokens)$)"
+    r"|(?P<steps>(?:training )?steps$)",
+    re.IGNORECASE,
 )
 _FEWEST = 100_000
 _MOST = 200
@@ -66,6 +77,8 @@ class _Said:
 def lint_token_budgets(card: CardText) -> Iterator[Finding]:
     """Products of steps and batches against the tokens beside them."""
     lengths: set[Decimal] = set()
+    for table in tables(card):
+        yield from _rows(table)
     for section in _sections(card):
         said = _Said()
         for passage in section:
@@ -75,6 +88,34 @@ def lint_token_budgets(card: CardText) -> Iterator[Finding]:
         for passage in section:
             yield from _sentences(passage, said)
             yield from _hours(passage, said)
+
+
+def _rows(table: Table) -> Iterator[Finding]:
+    """Rows for tokens, for the tokens of a batch and for steps, with a column for each run."""
+    named: dict[str, Passage] = {}
+    for row in table.rows:
+        if found := _ROW.match(row.cells[0].strip("`* ")):
+            name = next(key for key, group in found.groupdict().items() if group)
+            if name in named:
+                return
+            named[name] = row
+    if len(named) != len(_ROW.groupindex):
+        return
+    columns = [
+        {name: amount_of(row.cells[at]) for name, row in named.items() if at < len(row.cells)}
+        for at in range(1, len(table.header))
+    ]
+    holds: list[tuple[bool, str]] = []
+    for column in columns:
+        n, batch, total = (column.get(name) for name in ("steps", "batch", "tokens"))
+        if n and batch and total:
+            fits = total.may_be(n.low * batch.low, n.high * batch.high)
+            what = f"{n.text} steps of {batch.text} tokens (line {named['batch'].line}) are "
+            what += f"{shown(n.value * batch.value)}, and line {named['tokens'].line} has "
+            holds.append((fits, what + total.text))
+    broken = [what for fits, what in holds if not fits]
+    if len(broken) == 1 < len(holds):
+        yield Finding(named["steps"].line, broken[0], "warn", "steps")
 
 
 def _sections(card: CardText) -> Iterator[list[Passage]]:
@@ -161,10 +202,19 @@ def _hours(passage: Passage, said: _Said) -> Iterator[Finding]:
     text = passage.text.replace("\n", " ")
     rates, hours = [*_RATE.finditer(text)], [*_HOURS.finditer(text)]
     totals = [t for _, t in said.tokens if t.value >= _FEWEST]
-    if len(rates) != 1 or len(hours) != 1 or not totals or _SEVERAL.search(text):
+    if len(rates) != 1 or len(hours) != 1:
+        return
+    # Hours with their rate in brackets are one run's, whatever the next sentence is about.
+    about = text if hours[0][1] else text[: text.find(". ", hours[0].end())]
+    steps, batches = ({a.value: a for _, a in each} for each in (said.steps, said.batches))
+    if not totals and len(steps) == len(batches) == 1:
+        ((n,), (batch,)) = ([*steps.values()], [*batches.values()])
+        whole = shown(n.value * batch.value)
+        totals = [next(amounts(whole))]
+    if not totals or _SEVERAL.search(about):
         return
     rate = next(amounts(rates[0][1] or rates[0][2]))
-    taken = next(amounts(hours[0][1]))
+    taken = next(amounts(hours[0][1] or hours[0][2]))
     low, high = rate.low * taken.low * 3600, rate.high * taken.high * 3600
     if taken.unit or any(t.low * _SLOW <= high and low <= t.high * _FAST for t in totals):
         return
@@ -172,7 +222,7 @@ def _hours(passage: Passage, said: _Said) -> Iterator[Finding]:
         f"{rate.text.strip()} tokens per second for {taken.text.strip()} hours are "
         f"{shown(rate.value * taken.value * 3600)} tokens, and not {totals[0].text.strip()}"
     )
-    yield Finding(_line(passage, hours[0].start()), what, "warn", hours[0][0])
+    yield Finding(_line(passage, rates[0].start()), what, "warn", hours[0][0])
 
 
 def _contexts(passage: Passage, text: str, length: Decimal, said: _Said) -> Iterator[Finding]:

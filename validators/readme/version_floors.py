@@ -43,8 +43,17 @@ _TRANSFORMERS = re.compile(
 )
 
 
+# Before it `SAE.from_pretrained` returned the SAE, its config and its sparsity in one tuple.
+_ONE_SAE = 6
+_REQUIRES = re.compile(
+    r"\bsae[-_]lens`? ?(?:>=|\u2265|==|~=) ?(\d{1,2})(?:\.\d{1,4}){0,2}(?![\d.]*,? ?<)"
+)
+_LOADS = re.compile(r"^\s*(\w{1,40}) = SAE\.from_pretrained\((?!.*\)\s*\[0\])")
+
+
 def lint_version_floors(card: CardText) -> Iterator[Finding]:
     """Each floor that is below the first version with what it is said to suffice for."""
+    yield from _takes_one(card)
     for statement in card.statements:
         for found in _NAMED_FIRST.finditer(statement.text):
             yield from _floor(statement.line, found[0], found[1], found[2])
@@ -60,6 +69,19 @@ def lint_version_floors(card: CardText) -> Iterator[Finding]:
                 yield from _floor(statement.line, found[0], found[2], found[1])
             for found in _SINCE.finditer(statement.text):
                 yield from _floor(statement.line, found[0], found[1], found[3])
+
+
+def _takes_one(card: CardText) -> Iterator[Finding]:
+    """`sae-lens>=3.0`, and code that takes what is loaded for the SAE itself."""
+    code = [s for p in card.passages if p.kind == "code" for s in p.text.split("\n")]
+    loaded = [found[1] for line in code if (found := _LOADS.match(line))]
+    text = "\n".join(code)
+    used = [name for name in loaded if re.search(rf"\b{name}\.(?:encode|decode|cfg)\b", text)]
+    for statement in card.statements if used else ():
+        for found in _REQUIRES.finditer(statement.text):
+            if int(found[1]) < _ONE_SAE:
+                what = f"{found[0]}, and before {_ONE_SAE}.0 from_pretrained returned a tuple"
+                yield Finding(statement.line, what, "warn", found[0])
 
 
 def _floor(line: int, excerpt: str, names: str, version: str) -> Iterator[Finding]:
