@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+expect = pytest.importorskip("playwright.sync_api").expect
+
 PAGES = ("index.html", "saes.html", "repositories/tiny.html", "repositories/bare.html")
 TINY = "repositories/tiny.html"
 PHONE = {"viewport": {"width": 360, "height": 780}}
@@ -93,7 +95,7 @@ def test_a_heading_sorts_its_numbers_and_what_is_missing_stays_last(site: Path, 
     values = [float(text) for text in shown(page, column_of(page, "Explained variance"))]
     # 0.81 falling by 0.05 from SAE to SAE, the largest first.
     assert values == pytest.approx([0.81 - 0.05 * index for index in range(12)])
-    assert page.locator("th[aria-sort]").count() == 1
+    expect(page.locator("th[aria-sort]")).to_have_count(1)
 
 
 def test_filters_combine_and_tell_how_many_are_left(site: Path, open_page) -> None:
@@ -175,7 +177,7 @@ def test_the_keyboard_alone_sorts_filters_and_opens(site: Path, open_page) -> No
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Close"
     page.keyboard.press("Enter")
-    assert page.locator("dialog[open]").count() == 0
+    expect(page.locator("dialog[open]")).to_have_count(0)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -238,14 +240,14 @@ def test_the_map_has_a_cell_for_each_sae_and_shows_what_is_chosen(site: Path, op
     page = open_page(address(site, TINY)).page
     maps = page.locator("#maps figure")
     assert maps.locator("h3").all_inner_texts() == ["deceptive_only", "mixed"]
-    assert page.locator("#maps [data-mark=cell] rect").count() == 12
+    expect(page.locator("#maps [data-mark=cell] rect")).to_have_count(12)
     texts = "#maps [data-mark=text] text"
     # The first is 0.81, Gated at layer 1, deceptive_only.
     assert page.locator(texts).first.inner_html() == "0.81"
     choose(page, "Show", "Dead latents, share")
     assert set(page.locator(texts).all_text_contents()) == {"0.25"}
     # Of one SAE the L0 is not known: its point is left out.
-    assert page.locator("#scatter [data-mark=dot] path").count() == 11
+    expect(page.locator("#scatter [data-mark=dot] path")).to_have_count(11)
 
 
 def test_a_click_in_the_map_opens_the_sae(site: Path, open_page) -> None:
@@ -274,7 +276,7 @@ def test_a_finding_is_explained_where_its_link_leads(site: Path, open_page) -> N
 
 def test_without_scripts_all_rows_are_there(site: Path, open_page) -> None:
     page = open_page(address(site, TINY), java_script_enabled=False).page
-    assert page.locator("#saes tbody tr").count() == 12
+    expect(page.locator("#saes tbody tr")).to_have_count(12)
     assert not page.get_by_role("searchbox").is_visible()
     assert page.get_by_text("The map needs scripts").is_visible()
 
@@ -308,6 +310,6 @@ def test_it_works_on_a_web_server_below_a_path(served: str, open_page) -> None:
     opened = open_page(served)
     opened.page.get_by_role("link", name="demo/tiny-saes").first.click()
     opened.page.get_by_role("button", name="Explained variance").click()
-    assert opened.page.locator("#maps [data-mark=cell] rect").count() == 12
+    expect(opened.page.locator("#maps [data-mark=cell] rect")).to_have_count(12)
     assert opened.said == []
     assert all(url.startswith((served, "data:")) for url in opened.requests)
