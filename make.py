@@ -188,7 +188,7 @@ def set_up(root: Path, torch: str | None, *, run: Call = call) -> int:
     if done == wanted:
         return 0
     stamp_path(root).unlink(missing_ok=True)
-    say("set-up: installing the pinned packages into .venv (minutes the first time)")
+    say("set-up: installing the pinned packages into .venv (3 GB or more, minutes the first time)")
     for command in install_commands(root, wanted.torch):
         code = run(command)
         if code != 0:

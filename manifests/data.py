@@ -177,7 +177,10 @@ class Data(Strict):
         if self.temperature is not None and self.sampling is not None:
             problems.append("temperature is stated twice, as sampling.temperature too")
         if self.file is not None and self.sha256 is None:
-            problems.append("file and sha256 belong together")
+            problems.append(
+                "file has no sha256 beside it (where you do not know it, write 64 times the letter "
+                "a: `release retrain` tells the right one before it trains)"
+            )
         if self.sha256 is not None and self.file is None and self.dataset is None:
             problems.append("sha256 belongs to a file or a dataset, and there is neither")
         counts = {

@@ -16,7 +16,7 @@ from manifests.extends import ResolvedData, read_resolved
 from manifests.matrix import SaeSpec, sae_specs
 from manifests.model import Manifest
 from manifests.nearest import nearest, question
-from manifests.yaml_source import KeyPath, SourcedData
+from manifests.yaml_source import KeyPath, Origin, SourcedData
 
 
 class ManifestError(ReleaseError):
@@ -76,8 +76,7 @@ def load_manifest(path: Path) -> LoadedManifest:
     try:
         manifest = Manifest.model_validate_json(json.dumps(source.data), strict=True)
     except ValidationError as error:
-        problems = [_explain(details, source) for details in error.errors()]
-        raise ManifestError(tuple(problems)) from error
+        raise ManifestError(_problems_of(error, source)) from error
     try:
         saes = sae_specs(manifest)
     except ReleaseError as error:
@@ -93,6 +92,21 @@ def load_manifest(path: Path) -> LoadedManifest:
             )
         ) from error
     return LoadedManifest(path=path, manifest=manifest, saes=saes, resolved=resolved)
+
+
+def _problems_of(error: ValidationError, source: SourcedData) -> tuple[ReleaseError, ...]:
+    """What pydantic found, in the order of the file."""
+    placed: list[tuple[Origin | None, ReleaseError]] = []
+    for details in error.errors():
+        if details["loc"]:
+            placed.append((source.origin_of(details["loc"]), _explain(details, source)))
+            continue
+        for disagreement in details["msg"].removeprefix("Value error, ").split("; "):
+            # Each begins with the key that it is about.
+            origin = source.origin_of(tuple(disagreement.split(maxsplit=1)[0].split(".")))
+            placed.append((origin, ReleaseError(disagreement, where=str(origin))))
+    placed.sort(key=lambda pair: (pair[0].file, pair[0].line) if pair[0] else ("", 0))
+    return tuple(problem for _, problem in placed)
 
 
 def _explain(details: ErrorDetails, source: SourcedData) -> ReleaseError:

@@ -45,7 +45,7 @@ def _at_least_one(folder: Path, files: tuple[Path, ...]) -> tuple[Path, ...]:
         raise UsageError(
             f"there is no folder {str(folder)!r}",
             expected="a folder of manifests",
-            next_step="name it with --manifests DIR",
+            next_step="go to the project's folder, or name another one with --manifests DIR",
         )
     if not files:
         raise UsageError(f"{folder} holds no manifest", expected="at least one .yaml file")

@@ -96,6 +96,26 @@ def _meant(path: Path) -> str | None:
     return f"did you mean {near.as_posix()}?" if near else None
 
 
+def _where_manifests_are() -> str:
+    """What somebody does whose path is like no file: look at the list, or first go where it is."""
+    if Path("manifests").is_dir():
+        return "`release show --all` lists the manifests of ./manifests"
+    return "this folder has no ./manifests: go to the project's folder, or give the whole path"
+
+
+def _mend(text: str, line: int) -> str:
+    """How the line that YAML stumbled over is mended; `line` counts from 0."""
+    written = text.splitlines()[line] if line < len(text.splitlines()) else ""
+    if "\t" in written[: len(written) - len(written.lstrip())]:
+        return "indent with spaces; YAML takes no tab there"
+    if written.startswith("---"):
+        return "take the line '---' out, or make two files"
+    return (
+        "look there and just above: a line indented otherwise than its neighbours, a bracket or a "
+        "quote left open, or a text with ': ' in it, which needs quotes"
+    )
+
+
 def read_yaml(path: Path, *, shown_as: str | None = None) -> SourcedData:
     """Read one YAML document from a file.
 
@@ -114,7 +134,7 @@ def read_yaml(path: Path, *, shown_as: str | None = None) -> SourcedData:
             f"cannot be read: {error.strerror or error}",
             where=name,
             expected="a YAML file",
-            next_step=_meant(path) or "`release show --all` lists the manifests of ./manifests",
+            next_step=_meant(path) or _where_manifests_are(),
         ) from error
     if len(content) > MAX_BYTES:
         raise YamlProblem(
@@ -141,6 +161,7 @@ def parse_yaml(text: str, *, shown_as: str) -> SourcedData:
             f"is not valid YAML: {error.problem or error.context}",
             where=place,
             expected="one YAML document",
+            next_step=_mend(text, mark.line) if mark else None,
         ) from error
     except yaml.YAMLError as error:
         raise YamlProblem(f"is not valid YAML: {error}", where=shown_as) from error

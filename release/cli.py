@@ -77,7 +77,7 @@ def main(arguments: list[str] | None = None, *, program: str = "release") -> int
         say(_INTERRUPTED)
         return EXIT_INTERRUPTED
     except typer.Abort:
-        say("not done: the question was not answered with yes")
+        say("not done: the question was not answered with yes; --yes does not ask")
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of our output went away (`release ... | head`); there is nobody to tell, and

@@ -71,8 +71,8 @@ def require_ready(
         UnreadableReport: there is no readable report.
     """
     report = read_report(build.report_json)
-    failures = [*_stale_report(loaded, report, sha256), *_failures(report)]
-    failures += [f"{name} is not what rendering gives now" for name in stale_files(loaded, build)]
+    stale = [f"{name} is not what rendering gives now" for name in stale_files(loaded, build)]
+    failures = [*_stale_report(loaded, report, sha256), *_failures(report), *stale]
     failures += _failures(_page_report(loaded, page or LocalRepository(build.repository)))
     gaps = _gaps(report, required_tiers(loaded, build))
     for unmet in unmet_requirements(loaded.manifest, report.portability):
@@ -82,17 +82,18 @@ def require_ready(
             f"portability: {reason}; measure it again with release portability"
             for reason in out_of_date(loaded, report.portability, sha256)
         ]
+    next_step = f"release run {loaded.path}"
+    if stale == failures and not gaps:
+        next_step = f"release render {loaded.path}, then push again"
+    elif is_adopted(loaded, build):
+        next_step = f"release validate {loaded.path}, then: release render {loaded.path}"
     _refuse(
         loaded,
         "the release may not be pushed",
         failures,
         gaps,
         expected="every check passed on the very bytes that would be pushed",
-        next_step=(
-            f"release validate {loaded.path}, then: release render {loaded.path}"
-            if is_adopted(loaded, build)
-            else f"release run {loaded.path}"
-        ),
+        next_step=next_step,
     )
 
 

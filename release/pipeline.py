@@ -43,7 +43,9 @@ def make_and_check(
 
     The tables are computed where the data has labels and no check failed.
     """
+    progress.note("== retrain: the SAEs from the manifest")
     train(loaded, build, training, progress=progress)
+    progress.note("== validate: every check, and what each SAE does to its base model")
     options = ValidateOptions(
         base_model=training.base_model,
         hub=HubServing(connection),
@@ -53,6 +55,7 @@ def make_and_check(
     has_failed = report.checks is None or report.checks.count("failed", "crashed")
     if has_failed or loaded.manifest.data.text is not None:
         return report
+    progress.note("== measure: the tables of the card")
     measured = measure_release(
         loaded,
         build,
@@ -88,7 +91,9 @@ def publish(
             expected="a release without failures",
             next_step="mend what the failures above name, then run the same command again",
         )
+    progress.note("== render: the card")
     render(loaded, build, progress=progress)
+    progress.note("== push: the card's code, then one commit, then everything read back")
     options = PushOptions(public=public, base_model=base_model)
     receipt = push(loaded, build, connection, options=options, progress=progress)
     return Released(report, receipt)

@@ -95,7 +95,8 @@ def parse_target(text: str, *, manifests: Path) -> Target:
     raise UsageError(
         f"{text!r} is not a target",
         expected="a manifest (.yaml), a folder that exists, or owner/name[@revision]",
-        next_step=_nearest(manifests / f"{text}.yaml"),
+        next_step=_nearest(manifests / f"{text}.yaml")
+        or f"write ./{text} for a folder, owner/{text} for a repository on the Hub",
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from manifests.errors import UsageError
-from manifests.nearest import nearest
+from manifests.nearest import did_you_mean, nearest
 from validators.check import FAMILIES, Check
 
 _SEPARATOR = re.compile(r"[,\s]+")
@@ -80,10 +80,12 @@ def saes_named(sae_ids: tuple[str, ...], only: tuple[str, ...]) -> tuple[str, ..
     """
     for glob in only:
         if not any(fnmatchcase(sae_id, glob) for sae_id in sae_ids):
-            near = nearest(glob, sae_ids, cutoff=0.3) or sae_ids[:3] or ["*"]
+            some = ", ".join(map(repr, sae_ids[:3])) or "'*'"
             raise UsageError(
                 f"--only {glob!r} fits none of the {len(sae_ids)} SAEs",
-                expected=f"a glob over their ids, such as {', '.join(map(repr, near))}",
+                expected=f"a glob over their ids, such as {some}",
+                next_step=did_you_mean(glob, sae_ids, n=3, cutoff=0.3)
+                or "leave --only out to check all",
             )
     if not only:
         return sae_ids

@@ -36,13 +36,14 @@ def doctor(
     Example: release doctor --offline
     """
     from manifests.tool_version import tool_version
-    from release.console import harmless, terminal_width, write_data
+    from release.console import harmless, say, terminal_width, write_data
     from release.doctor.examination import examination
     from release.doctor.line import exit_code
     from release.doctor.presenting import examination_json, line_text, verdict
 
     lines = []
     width = terminal_width()
+    say("looking at this machine; where torch is installed, starting it takes some seconds")
     for line in examination(hub, build=build, offline=offline):
         lines.append(line)
         if output is DoctorFormat.text:

@@ -29,8 +29,8 @@ def rollback(
 ) -> None:
     """Bring a repository back to what it held, by one commit on top of its history.
 
-    Example: release rollback demo/deception-saes-smollm2-135m-instruct --to release-1
-    """
+    Example: release rollback demo/deception-saes-smollm2-135m-instruct --to release-1 --hub embedded
+    """  # noqa: E501
     from manifests.errors import UsageError
     from release.console import TerminalProgress, show
     from release.hub_connection import connect

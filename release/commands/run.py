@@ -44,10 +44,13 @@ def run(
     ray_address: RayAddressOption = None,
     public: Annotated[
         bool,
-        typer.Option("--public", help="Create the repository public (private otherwise)."),
+        typer.Option(
+            "--public",
+            help="Create the repository public (private otherwise; on the embedded Hub it is public).",
+        ),
     ] = False,
 ) -> int:
-    """Train, validate, render and push one manifest, then validate what is on the Hub.
+    """Train, validate, measure, render and push one manifest, then validate it on the Hub.
 
     A base model that `--base-model` names in place of the manifest's own is recorded, and such
     weights are not pushed; a local copy passes when its folder is named as the model is.
@@ -61,6 +64,7 @@ def run(
     from release.hub_connection import connect
     from release.pipeline import make_and_check, publish
     from release.training_options import TrainingOptions
+    from validators.presenting.tally import counted
 
     if engine is Engine.HF_JOBS:
         raise UsageError(
@@ -95,22 +99,23 @@ def run(
         )
         receipt = released.receipt
         validate_line = f"release validate {receipt.repo_id}@{receipt.commit} --tier load"
-        say(f"\n$ {validate_line}")
+        say(f"\n$ {validate_line}{' --hub embedded' if connection.is_embedded else ''}")
         exit_code = _validate_as_a_user(
             receipt.repo_id, receipt.commit, connection.endpoint, manifests=manifest.parent
         )
     verdict = _VERDICTS.get(exit_code, f"but validating the Hub's copy ended with {exit_code}")
-    commits = f"{receipt.n_commits} commit" + ("" if receipt.n_commits == 1 else "s")
+    commits = counted(receipt.n_commits, "commit")
     show(
-        f"\nReleased {receipt.repo_id}: {len(loaded.saes)} SAEs, {receipt.n_files} files, "
-        f"{commits} (head {receipt.commit[:12]}), every sha256 read back, {verdict} "
+        f"\nReleased {receipt.repo_id}: {counted(len(loaded.saes), 'SAE')}, "
+        f"{receipt.n_files} files, {commits} (head {receipt.commit[:12]}), "
+        f"every sha256 read back, {verdict} "
         f"({time.monotonic() - started:.0f} s)."
     )
     if connection.is_embedded:
         show(
             "Look at it again:\n"
-            f"  release hub serve --root {build / 'hub'} --port 8790\n"
-            f"  release validate {receipt.repo_id} --hub http://127.0.0.1:8790 --tier load"
+            f"  release validate {receipt.repo_id} --hub embedded --tier load"
+            + ("" if build == DEFAULT_BUILD else f" --build {build}")
         )
     return exit_code
 

@@ -53,7 +53,7 @@ def status(
             else:
                 found = repository_status(load_manifest(path), connection)
             at = f" at {found.head[:12]}" if found.head else ""
-            release = f", {found.release}" if found.release else ""
+            release = f", newest tag {found.release}" if found.release else ""
             seen = {None: "", True: ", private", False: ", public"}[found.is_private]
             show(f"{found.state:12} {found.repo_id}{at}{release}{seen}")
             for finding in found.findings:

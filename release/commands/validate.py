@@ -198,7 +198,7 @@ def validate(
         output_format,
         output,
         next_command=_next_command(
-            str(copy) if is_copy else target, None if is_copy else parsed, report, found
+            str(copy) if is_copy else target, None if is_copy else parsed, report, found, hub
         ),
         mend_command=None if fix else f"release validate {_quoted(target)} --fix",
     )
@@ -221,17 +221,20 @@ def _refuse_out_alone(*, fix: bool, out: Path | None) -> None:
         )
 
 
-def _next_command(target: str, parsed: Target | None, report: Report, found: Found) -> str:
+def _next_command(
+    target: str, parsed: Target | None, report: Report, found: Found, hub: str | None
+) -> str:
     """What to run after a good result: look further, or go on with one's own release."""
-    from release.targets import ManifestTarget
+    from release.targets import HubTarget, ManifestTarget
 
     reached = report.checks.tiers[-1] if report.checks else "static"
     if isinstance(parsed, ManifestTarget) and reached in (found.default_tier, "activations"):
         return f"release render {_quoted(target)}"
+    there = f" --hub {hub}" if hub and isinstance(parsed, HubTarget) else ""
     if reached == "static":
-        return f"release validate {_quoted(target)} --tier load"
+        return f"release validate {_quoted(target)}{there} --tier load"
     if reached == "load":
-        return f"release validate {_quoted(target)} --tier activations"
+        return f"release validate {_quoted(target)}{there} --tier activations"
     return "use it"
 
 

@@ -32,7 +32,8 @@ class HubRootInUse(ReleaseError):
         super().__init__(
             f"another embedded Hub is already serving {root}",
             expected="one server process per root folder",
-            next_step="stop the other server, use its URL, or pass another --root",
+            next_step="wait until the command that uses it has ended; a Hub that runs by "
+            "`release hub serve` is used by its URL: --hub http://127.0.0.1:PORT",
         )
         self.root = root
 

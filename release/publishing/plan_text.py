@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from release.provenance.statement import PROVENANCE
 from release.publishing.one_commit import MAX_OPERATIONS
 from release.publishing.plan import Plan, PlannedFile, RepositoryPlan
 from release.publishing.planning import touches_weights
@@ -38,6 +39,8 @@ def _repository(plan: RepositoryPlan) -> Iterator[str]:
     yield from _paths("?", "that no release put there: kept", plan.unknown)
     for change in plan.settings:
         yield f"  * {change}{' (only with --public)' if change.needs_public else ''}"
+    if plan.has_commit:
+        yield f"  . and {PROVENANCE}, which the push writes"
     n_changes = len(plan.sends) + len(plan.deletes)
     if n_changes > MAX_OPERATIONS:
         n_parts = math.ceil(n_changes / MAX_OPERATIONS)

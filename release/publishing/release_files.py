@@ -66,7 +66,8 @@ def release_files(loaded: LoadedManifest, build: BuildFolder) -> dict[str, Relea
     foreign = [name for name, path in present.items() if path.is_symlink() or name not in known]
     if missing:
         raise IncompleteRelease(
-            f"{len(missing)} files are missing: {_some(missing)}",
+            f"{len(missing)} {'file is' if len(missing) == 1 else 'files are'} missing: "
+            f"{_some(missing)}",
             where=str(build.repository),
             expected="two files for each SAE, the documents, and the figures of card.json",
             next_step=f"release {again} {loaded.path}",

@@ -51,7 +51,7 @@ def test_completions_may_give_every_token() -> None:
     [
         (COMPLETIONS, {"conditions": {"all": {}}}, "conditions.all names no labels"),
         (COMPLETIONS, {"label_rule": "absent"}, "label_rule is missing"),
-        (COMPLETIONS, {"sha256": "absent"}, "file and sha256 belong together"),
+        (COMPLETIONS, {"sha256": "absent"}, "file has no sha256 beside it"),
         (COMPLETIONS, {"file": "absent"}, "sha256 belongs to a file or a dataset"),
         (TEXT, {"pooling": "last_token"}, "pooling is last_token, but plain text"),
         (TEXT, {"label_rule": "By hand."}, "label_rule belongs to completions"),

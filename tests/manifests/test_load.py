@@ -35,6 +35,15 @@ def test_the_demo_manifest_describes_twelve_saes() -> None:
     assert {(spec.d_in, spec.d_sae) for spec in loaded.saes} == {(576, 4 * 576)}
 
 
+def test_the_small_manifest_of_the_documentation_is_whole(tmp_path) -> None:
+    page = (DEMO.parents[1] / "docs" / "manifest.md").read_text(encoding="utf-8")
+    block = page.split("## A small whole manifest")[1].split("```yaml\n")[1].split("```")[0]
+    loaded = load_manifest(write(tmp_path, block))
+    assert [spec.sae_id for spec in loaded.saes] == ["smollm2_topk_L9"]
+    demo = load_manifest(DEMO).manifest.base_model
+    assert loaded.manifest.base_model == demo
+
+
 def test_an_unknown_key_names_its_line_and_the_nearest_known_key(tmp_path, demo_text) -> None:
     text = demo_text.replace("  n_layers: 30", "  n_layer: 30")
     line = text.splitlines().index("  n_layer: 30") + 1
@@ -51,6 +60,22 @@ def test_all_problems_are_told_at_once(tmp_path, demo_text) -> None:
     message = problems_of(write(tmp_path, text))
     assert "recipe.batch_size" in message
     assert "base_model.model_type" in message
+
+
+def test_problems_stand_in_the_order_of_the_file(tmp_path, demo_text) -> None:
+    text = demo_text.replace("license: ", "licence: ").replace("batch_size: 128", "batch_size: x")
+    message = problems_of(write(tmp_path, text))
+    assert message.index("licence") < message.index("recipe.batch_size")
+
+
+def test_each_disagreement_stands_at_the_key_that_it_is_about(tmp_path, demo_text) -> None:
+    text = demo_text.replace("layers: [9, 18]", "layers: [9, 30]").replace("{k: 64}", "{k: 2304}")
+    lines = text.splitlines()
+    layers = lines.index("  layers: [9, 30]") + 1
+    topk = lines.index("  topk: {k: 2304}") + 1
+    message = problems_of(write(tmp_path, text))
+    assert f"m.yaml:{layers}:3: saes.layers names layer 30" in message
+    assert f"m.yaml:{topk}:10: recipe.topk.k is 2304" in message
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,15 @@ def test_a_path_that_is_like_none_leads_to_the_list(
     assert caught.value.next_step == "`release show --all` lists the manifests of ./manifests"
 
 
+def test_a_folder_without_manifests_says_where_to_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(YamlProblem, match="cannot be read") as caught:
+        read_yaml(Path("manifests/llama.yaml"))
+    assert "go to the project's folder" in (caught.value.next_step or "")
+
+
 def test_a_mistyped_architecture_and_precision_get_the_nearest(tmp_path: Path) -> None:
     text = (ROOT / "manifests/demo-smollm2-135m-instruct.yaml").read_text(encoding="utf-8")
     mistyped = text.replace("jumprelu, gated]", "jumpreluu, gated]")

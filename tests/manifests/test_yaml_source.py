@@ -55,6 +55,22 @@ def test_a_refused_form_names_its_place(text: str, message: str, place: str) -> 
     assert caught.value.where == place
 
 
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("a:\n\tb: 1\n", "indent with spaces"),
+        ("a: 1\n  b: 2\n", "a line indented otherwise"),
+        ("a: this: that\n", "needs quotes"),
+        ("a: [1\n", "a bracket or a quote left open"),
+        ("a: 1\n---\nb: 2\n", "take the line '---' out"),
+    ],
+)
+def test_what_is_not_yaml_gets_advice(text: str, advice: str) -> None:
+    with pytest.raises(YamlProblem, match="is not valid YAML") as caught:
+        parse_yaml(text, shown_as="m.yaml")
+    assert advice in (caught.value.next_step or "")
+
+
 def test_aliases_that_multiply_are_refused() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 8)]

@@ -95,3 +95,20 @@ def test_an_id_on_the_hub_beside_a_folder_of_its_owner_stays_one(tmp_path: Path)
     assert type(found).__name__ == "HubTarget"
     with pytest.raises(UsageError):
         parse_target("manifests/study", manifests=tmp_path)
+
+
+def test_a_validated_folders_ids_are_suggested(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "topk_L9_mixed").mkdir()
+    (tmp_path / "topk_L9_mixed" / "cfg.json").write_text("{}", encoding="utf-8")
+    line = ["validate", str(tmp_path), "--tier", "static", "--only", "topk_L9_mixd"]
+    assert main(line) == 2
+    assert "did you mean topk_L9_mixed?" in capsys.readouterr().err
+
+
+def test_a_word_that_is_no_target_is_told_how_targets_are_written(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["validate", "nosuch"]) == 2
+    assert "next: write ./nosuch for a folder, owner/nosuch for" in capsys.readouterr().err

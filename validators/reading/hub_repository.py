@@ -224,7 +224,8 @@ def hub_errors(where: str, *, endpoint: str) -> Iterator[None]:
             "the repository has no such revision",
             where=where,
             expected="a branch, a tag or a commit of the repository",
-            next_step="leave the revision out to take the default branch",
+            next_step=f"the repository's page on {endpoint} lists them; where none is given, the "
+            "default branch is taken",
         ) from error
     except errors.RepositoryNotFoundError as error:
         raise HubUnavailable(
@@ -292,5 +293,5 @@ def _no_answer(where: str, endpoint: str, error: Exception) -> HubUnavailable:
         f"no answer from {endpoint} ({type(error).__name__})",
         where=where,
         expected="a Hub that can be reached",
-        next_step="check the network and HF_ENDPOINT, or check a local folder",
+        next_step="check the network and HF_ENDPOINT; --hub embedded is the Hub on this machine",
     )

@@ -60,7 +60,7 @@ def test_a_release_carries_its_figures_and_their_index(build) -> None:
 @pytest.mark.parametrize("name", [*FIGURES, "figures/figures.json"])
 def test_a_figure_that_is_missing_stops_a_push(build, name: str) -> None:
     (build.repository / name).unlink()
-    with pytest.raises(IncompleteRelease, match="1 files are missing") as caught:
+    with pytest.raises(IncompleteRelease, match="1 file is missing") as caught:
         release_files(Loaded(), build)
     assert name in str(caught.value)
 
