@@ -46,7 +46,7 @@ def run(
         bool,
         typer.Option(
             "--public",
-            help="Create the repository public (private otherwise; on the embedded Hub it is public).",
+            help="Create the repository public: else it is private, but on the embedded Hub.",
         ),
     ] = False,
 ) -> int:
