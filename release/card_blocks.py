@@ -191,21 +191,37 @@ def _staged_hub(
     model: BlockModel | None,
 ) -> Iterator[EmbeddedHub]:
     """A Hub on loopback that has the staged files, and the base model if there is one."""
+    repositories = [Staged(loaded.manifest.repo_id, staged)]
+    if model is not None:
+        spec = loaded.manifest.base_model
+        parts = {p.name: p for p in model.folder.iterdir() if p.suffix in _MODEL_FILES}
+        repositories.append(Staged(spec.id, parts, spec.revision))
+    # Beside the repository, since files can be linked within one file system only.
+    with hub_with(repositories, build.work) as hub:
+        yield hub
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A repository as it is served: its files by path_in_repo, and a further name of its commit."""
+
+    repo_id: str
+    files: Mapping[str, Path]
+    revision: str | None = None
+
+
+@contextmanager
+def hub_with(repositories: Sequence[Staged], work: Path) -> Iterator[EmbeddedHub]:
+    """A Hub on loopback that has these repositories, and lies in a new folder of `work`."""
     from release.embedded_hub import EmbeddedHub
     from release.embedded_hub.hub import Hub
 
-    build.work.mkdir(parents=True, exist_ok=True)
-    # Beside the repository, since files can be linked within one file system only.
-    with tempfile.TemporaryDirectory(
-        prefix="hub-", dir=build.work, ignore_cleanup_errors=True
-    ) as name:
+    work.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="hub-", dir=work, ignore_cleanup_errors=True) as name:
         hub = Hub.open(Path(name), xet=False, open_namespaces=True)
         try:
-            commit_files(hub, loaded.manifest.repo_id, dict(staged))
-            if model is not None:
-                spec = loaded.manifest.base_model
-                parts = {p.name: p for p in model.folder.iterdir() if p.suffix in _MODEL_FILES}
-                commit_files(hub, spec.id, parts, revision=spec.revision)
+            for each in repositories:
+                commit_files(hub, each.repo_id, dict(each.files), revision=each.revision)
         finally:
             hub.close()
         with EmbeddedHub(Path(name), xet=False) as running:

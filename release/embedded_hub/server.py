@@ -245,6 +245,9 @@ class EmbeddedHub:
             log_config=None,
             log_level="critical",
             access_log=False,
+            # A client takes a connection out of its pool at the very moment at which the server
+            # gives it up for idle; uvicorn's own five seconds are short for a busy machine.
+            timeout_keep_alive=75,
             server_header=False,
             timeout_graceful_shutdown=_SECONDS_TO_FINISH,
         )

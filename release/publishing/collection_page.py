@@ -20,6 +20,7 @@ from release.publishing.collection_membership import (
     note_of,
     shortened,
 )
+from release.publishing.page_blocks import require_page_code
 from release.publishing.plan import PlannedFile, RepositoryPlan
 from release.publishing.push import PushOptions, Receipt, publish_with_settings
 from release.publishing.release_files import IncompleteRelease, ReleaseFile, describe_file
@@ -119,7 +120,6 @@ def plan_page(
         unknown=tuple(sorted(remote.keys() - files.keys() - {*MADE_BY_THE_HUB})),
         unchanged=found.unchanged,
         refusals=refusals,
-        unchecked=("that the code of the study's page runs",),
         settings=settings,
     )
 
@@ -137,7 +137,7 @@ def push_page(
 
     Raises:
         IncompleteRelease: it was not rendered.
-        NotReady: it is not what rendering gives now; nothing was sent.
+        NotReady: it is not what rendering gives now, or its code does not run; nothing was sent.
         StalePlan, HeadMoved, HubUnavailable, ReadBackMismatch, SettingsNotApplied: as `push`.
     """
     loaded = load_collection(path)
@@ -156,6 +156,7 @@ def push_page(
                 else f"release render {path.as_posix()}"
             ),
         )
+    require_page_code(loaded, files, builds, connection, progress=progress)
     settings = SettingsStep(
         wanted_page_settings(loaded),
         connection,
