@@ -77,6 +77,13 @@ def choose(page: Any, label: str, option: str) -> None:
     page.get_by_role("combobox", name=label, exact=True).select_option(option)
 
 
+def await_focus(page: Any, what: str, wanted: str) -> None:
+    """The browser moves the focus a moment after the key or click that leads there."""
+    page.wait_for_function(
+        "([what, wanted]) => document.activeElement[what] === wanted", arg=[what, wanted]
+    )
+
+
 def column_of(page: Any, name: str) -> int:
     headings = page.locator("#saes thead th").all_inner_texts()
     return [heading.strip() for heading in headings].index(name)
@@ -112,22 +119,21 @@ def test_filters_combine_and_tell_how_many_are_left(site: Path, open_page) -> No
     assert page.get_by_text("No SAE fits all of these filters.").is_visible()
     page.get_by_role("button", name="Show all").click()
     assert len(shown(page)) == 12
-    assert page.evaluate("document.activeElement.type") == "search"
+    await_focus(page, "type", "search")
 
 
 def test_a_link_to_one_sae_opens_it_and_escape_leads_to_its_row(site: Path, open_page) -> None:
     page = open_page(address(site, TINY, "#sae-tiny_topk_L1_mixed")).page
     panel = page.get_by_role("dialog", name="tiny_topk_L1_mixed")
-    assert panel.is_visible()
+    expect(panel).to_be_visible()
     # Its explained variance is the sixth, 0.81 - 5 x 0.05 = 0.56, of 20 held-out vectors.
     row = panel.get_by_role("row").filter(has_text="explained_variance").first
     assert row.get_by_role("cell").all_inner_texts() == ["0.560", "", "20 held out"]
     assert "W102" in panel.get_by_role("listitem").inner_text()
     page.keyboard.press("Escape")
-    # The browser tells of the end of a dialog a moment later.
+    expect(panel).to_be_hidden()
     page.wait_for_function("location.hash === ''")
-    assert not panel.is_visible()
-    assert page.evaluate("document.activeElement.textContent") == "tiny_topk_L1_mixed"
+    await_focus(page, "textContent", "tiny_topk_L1_mixed")
 
 
 def test_a_link_from_all_saes_leads_to_the_sae(site: Path, open_page) -> None:
@@ -145,15 +151,16 @@ def test_a_link_to_a_row_that_is_filtered_out_shows_all_again(site: Path, open_p
     page.evaluate("location.hash = '#sae-tiny_topk_L1_mixed'")
     page.get_by_role("dialog").wait_for()
     page.keyboard.press("Escape")
+    expect(page.get_by_role("status")).to_have_text("12 SAEs")
     assert len(shown(page)) == 12
 
 
 def test_the_keyboard_alone_sorts_filters_and_opens(site: Path, open_page) -> None:
     page = open_page(address(site, TINY)).page
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    await_focus(page, "textContent", "Skip to the content")
     page.keyboard.press("Enter")
-    assert page.evaluate("document.activeElement.id") == "main"
+    await_focus(page, "id", "main")
 
     def tab_to(wanted: str) -> None:
         for _ in range(60):
@@ -173,9 +180,9 @@ def test_the_keyboard_alone_sorts_filters_and_opens(site: Path, open_page) -> No
     assert shown(page)[0] == last
     tab_to(last)
     page.keyboard.press("Enter")
-    assert page.get_by_role("dialog", name=last).is_visible()
+    expect(page.get_by_role("dialog", name=last)).to_be_visible()
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.textContent") == "Close"
+    await_focus(page, "textContent", "Close")
     page.keyboard.press("Enter")
     expect(page.locator("dialog[open]")).to_have_count(0)
 
@@ -266,12 +273,12 @@ def test_a_finding_is_explained_where_its_link_leads(site: Path, open_page) -> N
     first = page.locator(".attention li").first
     assert first.locator(".state").inner_text() == "failed"
     first.get_by_role("link", name="demo/tiny-saes").click()
-    assert page.evaluate("document.activeElement.tagName") == "ARTICLE"
     finding = page.locator("article:target")
+    expect(finding).to_be_focused()
     assert finding.locator("h3").inner_text().split()[:2] == ["failed", "W102"]
     assert finding.get_by_text("mend it", exact=True).is_visible()
     finding.get_by_text("Why it matters").click()
-    assert finding.get_by_text("release explain W102").is_visible()
+    expect(finding.get_by_text("release explain W102")).to_be_visible()
 
 
 def test_without_scripts_all_rows_are_there(site: Path, open_page) -> None:
