@@ -63,6 +63,10 @@ class Passage:
         """Of a row."""
         return tuple(cell.strip() for cell in self.text.split(_CELL_MARK))
 
+    def line_of(self, offset: int) -> int:
+        """The line of README.md that holds a character of the text."""
+        return self.line + self.text.count("\n", 0, offset)
+
     @property
     def sentences(self) -> tuple[Statement, ...]:
         """Its sentences; a line that was not wrapped and has no full stop ends one too."""

@@ -10,7 +10,7 @@ from itertools import pairwise
 from validators.readme.amounts import COUNT, Amount, amount_of, amounts, count_of, leading_amount
 from validators.readme.card_tables import Table, tables
 from validators.readme.card_text import CardText, Statement
-from validators.readme.findings import Finding
+from validators.readme.findings import Finding, Said
 from validators.readme.quantities import shown
 
 _KINDS = ("topk", "jumprelu", "gated", "standard", "batchtopk")
@@ -65,9 +65,6 @@ def lint_comparisons(card: CardText) -> Iterator[Finding]:
 def _section(card: CardText, line: int) -> str:
     titles = [p.text.strip() for p in card.passages if p.kind == "heading" and p.line <= line]
     return titles[-1] if titles else ""
-
-
-Said = tuple[int, str, str]
 
 
 def _ahead(sentence: Statement, before: list[Table]) -> Iterator[Said]:

@@ -106,7 +106,7 @@ def _sentences(passage: Passage, widths: set[int], numbers: list[Amount]) -> Ite
     text = passage.text.replace("\n", " ")
 
     def finding(found: re.Match[str], group: int, what: str) -> Finding:
-        line = passage.line + passage.text.count("\n", 0, found.start(group))
+        line = passage.line_of(found.start(group))
         return Finding(line, what, "warn", found[0])
 
     for found in _K_OF.finditer(text):

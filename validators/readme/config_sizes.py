@@ -142,7 +142,7 @@ def _fits(size: Amount, taken: int) -> bool:
 def _finding(
     passage: Passage, found: re.Match[str], size: Amount, taken: int, who: str, group: int = 1
 ) -> Finding:
-    line = passage.line + passage.text.count("\n", 0, found.start(group))
+    line = passage.line_of(found.start(group))
     return Finding(line, _words(size, taken, who), "warn", found[0])
 
 

@@ -24,6 +24,10 @@ class Finding:
     excerpt: str = ""
 
 
+# What a rule says of one text: an offset into it, what does not hold, and the words.
+Said = tuple[int, str, str]
+
+
 @dataclass(frozen=True)
 class SaeFacts:
     """What the config of one SAE says; None for what it does not say.

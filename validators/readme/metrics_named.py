@@ -41,7 +41,7 @@ def lint_metrics(card: CardText) -> Iterator[Finding]:
         if not values or _HAS_N.search(passage.text) or _SAMPLES.search(_section(card, passage)):
             continue
         for found in values:
-            line = passage.line + passage.text.count("\n", 0, found.start())
+            line = passage.line_of(found.start())
             yield Finding(line, f"{found[0]} without the n it rests on", "note", found[0])
     yield from _rates(card)
 

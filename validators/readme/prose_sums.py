@@ -77,10 +77,6 @@ def lint_prose_sums(card: CardText) -> Iterator[Finding]:
     yield from lint_samples_said(card)
 
 
-def _line(passage: Passage, offset: int) -> int:
-    return passage.line + passage.text.count("\n", 0, offset)
-
-
 def _int(text: str) -> int:
     return int(re.sub(r"\D", "", text))
 
@@ -94,7 +90,7 @@ def _in_passage(passage: Passage, text: str) -> Iterator[Finding]:
             product *= factor
         if product != _int(found[1]) and _int(found[1]) not in factors:
             what = f"{said} is {product}, and {found[1]} stands before it"
-            yield Finding(_line(passage, found.start()), what, "fail", found[0])
+            yield Finding(passage.line_of(found.start()), what, "fail", found[0])
     for pattern in (_ORDINAL, _OF_N):
         for found in pattern.finditer(text):
             a, b = count_of(found[1]), count_of(found[2])
@@ -102,13 +98,13 @@ def _in_passage(passage: Passage, text: str) -> Iterator[Finding]:
             share = next(amounts(found[3] + "%"))
             if n and k <= n and not share.may_be(Decimal(100 * k) / n):
                 what = f"{k} of {n} are {shown(Decimal(100 * k) / n)}%, and {found[3]}% is printed"
-                yield Finding(_line(passage, found.start()), what, "fail", found[0])
+                yield Finding(passage.line_of(found.start()), what, "fail", found[0])
     for found in _TWO_PARTS.finditer(text):
         whole, first, second = _int(found[1]), _int(found[3]), _int(found[5])
         total = first + second
         if total != whole and max(first, second) < whole and 5 * abs(total - whole) <= whole:
             what = f"{found[3]} and {found[5]} are {total}, not {found[1]}"
-            yield Finding(_line(passage, found.start()), what, "warn", found[0])
+            yield Finding(passage.line_of(found.start()), what, "warn", found[0])
     if grid := _GRID.search(text):
         axes = {
             name.removesuffix("s"): int(n)
@@ -121,7 +117,7 @@ def _in_passage(passage: Passage, text: str) -> Iterator[Finding]:
             size = axes.get(found[2])
             if size and count_of(found[1]) * size != whole:
                 what = f"{found[0]!r}, and {grid[0]} are {whole // size} for each {found[2]}"
-                yield Finding(_line(passage, found.start()), what, "warn", found[0])
+                yield Finding(passage.line_of(found.start()), what, "warn", found[0])
 
 
 def _near(text: str, found: re.Match[str]) -> str:
@@ -142,7 +138,7 @@ def _remainders(passage: Passage, text: str, above: list[Table]) -> Iterator[Fin
             near = [rest for rest in rests if 5 * abs(rest - n) <= n and n >= 100]
             if near and n not in rests:
                 what = f"{' '.join(found[0].split())!r}, and what is left is {near[0]:,}"
-                yield Finding(_line(passage, found.start(1)), what, "warn", found[0])
+                yield Finding(passage.line_of(found.start(1)), what, "warn", found[0])
 
 
 def _shares(
@@ -155,7 +151,7 @@ def _shares(
         if wholes and not any(share.may_be(100 * part.value / whole) for whole in wholes):
             exact = shown(100 * part.value / wholes[-1])
             what = f"{part.text} of {wholes[-1]:,} are {exact}%, and {share.text} is printed"
-            yield Finding(_line(passage, found.start()), what, "warn", found[0])
+            yield Finding(passage.line_of(found.start()), what, "warn", found[0])
     for found in _SAVES.finditer(text):
         share = next(amounts(found[1] + "%"))
         cells = [cell for t in above for cell in t.rows[-1].cells]
@@ -163,7 +159,7 @@ def _shares(
         pairs = [(a, b) for a in sizes for b in sizes if a.value < b.value]
         if pairs and not any(_saved(share, a, b) for a, b in pairs):
             what = f"{found[0]!r}, and no two sizes beside it are {found[1]}% apart"
-            yield Finding(_line(passage, found.start()), what, "warn", found[0])
+            yield Finding(passage.line_of(found.start()), what, "warn", found[0])
     for found in _WHICH_IS.finditer(text):
         part, share = next(amounts(found[1])), next(amounts(found[2] + "%"))
         words = set(found[3].lower().split())
@@ -181,7 +177,7 @@ def _shares(
             if not share.may_be(low, high):
                 exact = shown(100 * part.value / whole.value)
                 what = f"{part.text} of {whole.text} (line {line}) are {exact}%"
-                yield Finding(_line(passage, found.start(2)), f"{what}, not {share.text}",
+                yield Finding(passage.line_of(found.start(2)), f"{what}, not {share.text}",
                               "warn", found[0])  # fmt: skip
 
 
@@ -205,7 +201,7 @@ def _differences(card: CardText) -> Iterator[Finding]:
             both = sorted((abs(low), abs(high)))
             if not stated.may_be(low, high) and not stated.may_be(*both):
                 what = f"{found[2]} to {found[3]} is {shown(abs(b.value - a.value), 6)}"
-                yield Finding(_line(passage, found.start()), f"{what}, not {found[1]}",
+                yield Finding(passage.line_of(found.start()), f"{what}, not {found[1]}",
                               "warn", found[0])  # fmt: skip
         for found in _LOWER.finditer(text):
             here, by = next(amounts(found[2])), next(amounts(found[3]))
@@ -221,7 +217,7 @@ def _differences(card: CardText) -> Iterator[Finding]:
             if others and not fits:
                 exact = shown(here.value + sign * by.value, 6)
                 what = f"{found[0]!r}: no {found[1]} on the card is {exact}"
-                yield Finding(_line(passage, found.start()), what, "warn", found[0])
+                yield Finding(passage.line_of(found.start()), what, "warn", found[0])
 
 
 def _at_layers(card: CardText, read: tuple[Table, ...]) -> Iterator[Finding]:
@@ -243,7 +239,7 @@ def _at_layers(card: CardText, read: tuple[Table, ...]) -> Iterator[Finding]:
                 ((layer, line),) = places
                 if layer != int(at):
                     what = f"{found[0]!r}, and {said} is of layer {layer} on line {line}"
-                    yield Finding(_line(passage, found.start()), what, "warn", found[0])
+                    yield Finding(passage.line_of(found.start()), what, "warn", found[0])
 
 
 def _sign(cell: str) -> str:

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from validators.readme.amounts import PLAIN, Amount, amount_of, amounts
 from validators.readme.card_tables import Table, tables
-from validators.readme.card_text import CardText, Passage
-from validators.readme.findings import Finding
+from validators.readme.card_text import CardText
+from validators.readme.findings import Finding, Said
 
 _UP = r"rises|rose|raises|raised|grows|grew|increases|increased|climbs|climbed|goes up|went up"
 _DOWN = (
@@ -73,17 +73,10 @@ def lint_ranges(card: CardText) -> Iterator[Finding]:
         for offset, what, excerpt in (
             *_moves(text), *_reversed(text), *_estimates(text), *_dates(text),
         ):  # fmt: skip
-            yield Finding(_line(passage, offset), what, "warn", excerpt)
+            yield Finding(passage.line_of(offset), what, "warn", excerpt)
     for table in tables(card):
         for at in range(len(table.header)):
             yield from _column(table, at)
-
-
-Said = tuple[int, str, str]
-
-
-def _line(passage: Passage, offset: int) -> int:
-    return passage.line + passage.text.count("\n", 0, offset)
 
 
 def _ends(first: str, second: str) -> tuple[Amount, Amount] | None:

@@ -33,13 +33,13 @@ def lint_said_of_others(card: CardText) -> Iterator[Finding]:
                 what = "a Gaussian kernel, and arXiv:2407.14435 describes a rectangle kernel"
                 yield Finding(sentence.line_of(found.start()), what, "warn", found[0])
         for found in _ONLY_LENS.finditer(passage.text):
-            line = passage.line + passage.text.count("\n", 0, found.start())
+            line = passage.line_of(found.start())
             what = (
                 f"{' '.join(found[0].split())!r:.80}, and SAELens 6 hooks module paths of "
                 "transformers models (model_class_name AutoModelForCausalLM)"
             )
             yield Finding(line, what, "warn", found[0])
         for found in _COMPATIBLE.finditer(passage.text) if not has_entry else ():
-            line = passage.line + passage.text.count("\n", 0, found.start())
+            line = passage.line_of(found.start())
             what = "Neuronpedia-compatible, and no entry of neuronpedia.org is named"
             yield Finding(line, what, "note", found[0])

@@ -9,8 +9,8 @@ from itertools import combinations, islice
 
 from validators.readme.amounts import COUNT, Amount, amount_of, amounts, count_of
 from validators.readme.card_tables import Table, tables
-from validators.readme.card_text import CardText, Passage
-from validators.readme.findings import Finding
+from validators.readme.card_text import CardText
+from validators.readme.findings import Finding, Said
 from validators.readme.quantities import shown
 
 _N = r"(\d{1,3}(?:,\d{3})+|\d{1,9})"
@@ -62,14 +62,7 @@ def lint_samples_said(card: CardText) -> Iterator[Finding]:
             *_majority(text), *_folds(text), *_losses(text), *_means(text, read),
             *_over(text, read), *_averaged(text, read), *_together(text, read),
         ):  # fmt: skip
-            yield Finding(_line(passage, offset), what, "warn", excerpt)
-
-
-Said = tuple[int, str, str]
-
-
-def _line(passage: Passage, offset: int) -> int:
-    return passage.line + passage.text.count("\n", 0, offset)
+            yield Finding(passage.line_of(offset), what, "warn", excerpt)
 
 
 def _majority(text: str) -> Iterator[Said]:

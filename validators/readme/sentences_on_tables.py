@@ -10,7 +10,7 @@ from html import unescape
 from validators.readme.amounts import COUNT, amount_of, count_of
 from validators.readme.card_tables import Table, tables
 from validators.readme.card_text import CardText
-from validators.readme.findings import Finding
+from validators.readme.findings import Finding, Said
 
 _LARGEST = r"largest|highest|greatest|maximum|peak|best|most"
 _SMALLEST = r"smallest|lowest|least|minimum|worst|fewest"
@@ -63,9 +63,6 @@ def lint_sentences_on_tables(card: CardText) -> Iterator[Finding]:
                 *_split(text, above), *_took(text, above), *_bound(text, above),
             ):  # fmt: skip
                 yield Finding(sentence.line_of(offset), what, "warn", excerpt)
-
-
-Said = tuple[int, str, str]
 
 
 def _layers(table: Table) -> dict[int, int]:

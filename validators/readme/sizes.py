@@ -48,7 +48,7 @@ def lint_sizes(card: CardText) -> Iterator[Finding]:
         for found in _HOLDS.finditer(passage.text):
             if Decimal(found[2]) > Decimal(found[1]):
                 what = f"{found[2]} GB in {found[1]} GB"
-                line = passage.line + passage.text.count("\n", 0, found.start())
+                line = passage.line_of(found.start())
                 yield Finding(line, what, "fail", found[0])
 
 
@@ -76,7 +76,7 @@ def _bits(passage: Passage) -> Iterator[Finding]:
             continue
         (width,) = widths
         bits = printed(found[1] + found[2], before=passage.text[: found.start()])
-        line = passage.line + passage.text.count("\n", 0, found.start())
+        line = passage.line_of(found.start())
         lower = re.search(r"nf4", rest, re.IGNORECASE)
         is_double = re.search(r"(?<!without )(?<!no )double[- ]?quant", rest, re.IGNORECASE)
         takes = _NF4_DOUBLE if is_double else _NF4
@@ -110,7 +110,7 @@ def _memory(card: CardText) -> Iterator[Finding]:
             if Decimal(found[2]) < gigabytes:
                 names = "/".join(dict.fromkeys(_PRECISION.findall(near)))
                 yield Finding(
-                    passage.line + passage.text.count("\n", 0, found.start()),
+                    passage.line_of(found.start()),
                     f"{found[0]!r}, and {billions}B parameters in {names} alone take "
                     f"{shown(gigabytes, 1)} GB",
                     "warn",

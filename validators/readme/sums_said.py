@@ -10,8 +10,8 @@ from decimal import Decimal
 from itertools import combinations, islice
 
 from validators.readme.amounts import COUNT, PLAIN, Amount, amounts, count_of
-from validators.readme.card_text import CardText, Passage
-from validators.readme.findings import Finding
+from validators.readme.card_text import CardText
+from validators.readme.findings import Finding, Said
 from validators.readme.quantities import shown
 
 _N = r"(\d{1,3}(?:,\d{3})+|\d{1,9})"
@@ -51,14 +51,7 @@ def lint_sums_said(card: CardText) -> Iterator[Finding]:
             *_partition(text), *_checked(text), *_two(text), *_products(text), *_terms(text),
             *_differ(text),
         ):  # fmt: skip
-            yield Finding(_line(passage, offset), what, "warn", excerpt)
-
-
-Said = tuple[int, str, str]
-
-
-def _line(passage: Passage, offset: int) -> int:
-    return passage.line + passage.text.count("\n", 0, offset)
+            yield Finding(passage.line_of(offset), what, "warn", excerpt)
 
 
 def _numbers(text: str) -> list[int]:

@@ -184,7 +184,7 @@ def _sentences(passage: Passage, said: _Said) -> Iterator[Finding]:
         fits = any(t.may_be(n.low * each.low, n.high * each.high) for t in totals)
         if totals and not fits and not n.unit and not each.unit:
             what = f"{found[0]} are {shown(n.value * each.value)}, and not {totals[0].text} tokens"
-            yield Finding(_line(passage, found.start()), what, "warn", found[0])
+            yield Finding(passage.line_of(found.start()), what, "warn", found[0])
     lengths = {length.value for _, length in said.lengths}
     if len(lengths) == 1:
         (length,) = lengths
@@ -194,7 +194,7 @@ def _sentences(passage: Passage, said: _Said) -> Iterator[Finding]:
         times = count_of(found.groups()[-1])
         if each.unit == whole.unit and not whole.may_be(times * each.low, times * each.high):
             what = f"{times} times {each.text} are {shown(times * each.value)}, not {whole.text}"
-            yield Finding(_line(passage, found.start()), what, "fail", found[0])
+            yield Finding(passage.line_of(found.start()), what, "fail", found[0])
 
 
 def _hours(passage: Passage, said: _Said) -> Iterator[Finding]:
@@ -222,7 +222,7 @@ def _hours(passage: Passage, said: _Said) -> Iterator[Finding]:
         f"{rate.text.strip()} tokens per second for {taken.text.strip()} hours are "
         f"{shown(rate.value * taken.value * 3600)} tokens, and not {totals[0].text.strip()}"
     )
-    yield Finding(_line(passage, rates[0].start()), what, "warn", hours[0][0])
+    yield Finding(passage.line_of(rates[0].start()), what, "warn", hours[0][0])
 
 
 def _contexts(passage: Passage, text: str, length: Decimal, said: _Said) -> Iterator[Finding]:
@@ -232,7 +232,7 @@ def _contexts(passage: Passage, text: str, length: Decimal, said: _Said) -> Iter
         fits = any(t.may_be(n.low * length, n.high * length) for t in totals)
         if n.value >= 1000 and totals and not fits:
             what = f"{found[0]} of {length} tokens are {shown(n.value * length)} tokens"
-            yield Finding(_line(passage, found.start()), f"{what}, not {totals[0].text}",
+            yield Finding(passage.line_of(found.start()), f"{what}, not {totals[0].text}",
                           "warn", found[0])  # fmt: skip
     batches = {batch.value for _, batch in said.batches}
     for found in _IN_BATCH.finditer(text):
@@ -240,12 +240,8 @@ def _contexts(passage: Passage, text: str, length: Decimal, said: _Said) -> Iter
         if batches and n_contexts * length not in batches:
             line, batch = said.batches[0]
             what = f"{found[0]} of {length} tokens are {n_contexts * length}, and not {batch.text}"
-            yield Finding(_line(passage, found.start()), f"{what} (line {line})", "warn", found[0])
+            yield Finding(passage.line_of(found.start()), f"{what} (line {line})", "warn", found[0])
 
 
 def _two(found: re.Match[str]) -> tuple[str, str]:
     return found[1], found[2]
-
-
-def _line(passage: Passage, offset: int) -> int:
-    return passage.line + passage.text.count("\n", 0, offset)

@@ -89,7 +89,7 @@ def _size(number: str, unit: str) -> Decimal:
 def _first(card: CardText, pattern: re.Pattern[str]) -> tuple[int, re.Match[str]] | None:
     for passage in card.prose:
         if found := pattern.search(passage.text):
-            return passage.line + passage.text.count("\n", 0, found.start()), found
+            return passage.line_of(found.start()), found
     return None
 
 
@@ -137,6 +137,6 @@ def _exact(card: CardText) -> Iterator[Finding]:
             title = passage.text
         elif _EXACT.match(title):
             for found in _AT_LEAST.finditer(passage.text):
-                line = passage.line + passage.text.count("\n", 0, found.start())
+                line = passage.line_of(found.start())
                 what = f"{found[0]!r} is a bound, under {title.strip()!r:.60}"
                 yield Finding(line, what, "note", found[0])
