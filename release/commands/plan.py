@@ -50,7 +50,7 @@ def plan(
     from release.hub_connection import connect
     from release.publishing.batch import planned
     from release.publishing.plan import write_plan
-    from release.publishing.plan_text import left_out_text, plan_text
+    from release.publishing.plan_text import plan_text
     from release.publishing.renewal import renewed
 
     exit_code = 0
@@ -67,8 +67,6 @@ def plan(
                 tell=say,
             )
             found, exit_code = renewal.plan, renewal.exit_code
-            for card in renewal.left_out:
-                say(left_out_text(card))
         else:
             found = planned(
                 paths,
@@ -76,7 +74,6 @@ def plan(
                 every=every,
                 manifests=manifests,
                 builds=build,
-                cards_only=False,
                 delete=delete,
             )
     show(plan_text(found))

@@ -83,7 +83,7 @@ def push(
     from release.console import TerminalProgress, say, show, show_error
     from release.hub_connection import connect
     from release.publishing.batch import planned
-    from release.publishing.plan_text import left_out_text, plan_text, receipt_text
+    from release.publishing.plan_text import plan_text, receipt_text
     from release.publishing.push import PushOptions
     from release.publishing.renewal import renewed
     from release.publishing.reviewed_plan import reviewed_plan
@@ -105,8 +105,6 @@ def push(
             )
             plan = found.plan
             codes.append(found.exit_code)
-            for card in found.left_out:
-                say(left_out_text(card))
         elif plan is None:
             plan = planned(
                 paths,
@@ -114,7 +112,6 @@ def push(
                 every=every,
                 manifests=manifests,
                 builds=build,
-                cards_only=cards_only,
                 delete=delete,
             )
         show(plan_text(plan))

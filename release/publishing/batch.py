@@ -23,7 +23,6 @@ def planned(
     every: bool,
     manifests: Path,
     builds: Path,
-    cards_only: bool,
     delete: bool,
 ) -> Plan:
     """The plans of the manifests that a command names, or of every one that is built.
@@ -34,7 +33,6 @@ def planned(
         every: take every one of `manifests` whose build has a card.
         manifests: the folder of manifests.
         builds: the folder of builds.
-        cards_only: as `plan_release`.
         delete: as `plan_release`.
 
     Raises:
@@ -45,8 +43,7 @@ def planned(
     return Plan(
         endpoint=connection.endpoint,
         repositories=tuple(
-            plan_one(path, builds, connection, cards_only=cards_only, delete=delete)
-            for path in chosen
+            plan_one(path, builds, connection, cards_only=False, delete=delete) for path in chosen
         ),
     )
 

@@ -10,7 +10,6 @@ from release.publishing.one_commit import MAX_OPERATIONS
 from release.publishing.plan import Plan, PlannedFile, RepositoryPlan
 from release.publishing.planning import touches_weights
 from release.publishing.push import Receipt
-from release.publishing.renewal import LeftOut
 from validators.presenting.tally import counted
 
 _AT_MOST = 8
@@ -95,11 +94,6 @@ def _total(plan: Plan) -> str:
         f"{counted(n_files, 'file')} sent, {size(total)}{deleted}"
         f"{f', {settings}' if n_settings else ''}."
     )
-
-
-def left_out_text(card: LeftOut) -> str:
-    """Why a card is not among those that would be pushed."""
-    return f"{card.name} is left out: {card.error}"
 
 
 def receipt_text(receipt: Receipt) -> str:

@@ -41,6 +41,10 @@ class LeftOut:
     error: ReleaseError
     is_failure: bool
 
+    def __str__(self) -> str:
+        """Why the card is not among those that would be pushed."""
+        return f"{self.name} is left out: {self.error}"
+
 
 @dataclass(frozen=True)
 class Renewal:
@@ -76,7 +80,7 @@ def renewed(
         builds: the folder of builds.
         delete: as `plan_release`.
         progress: told how far a download is.
-        tell: takes one line for each card that was fetched or rendered anew.
+        tell: takes one line for each card that was fetched, rendered anew or left out.
 
     Raises:
         UsageError: neither manifests nor `every` are given, or both; or the folder has none.
@@ -102,6 +106,8 @@ def renewed(
                 raise
             is_failure = not (every and isinstance(error, NotPublished))
             left_out[path] = LeftOut(path.stem, error, is_failure)
+    for each in left_out.values():
+        tell(str(each))
     return Renewal(Plan(connection.endpoint, tuple(plans)), tuple(left_out.values()))
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from huggingface_hub import CommitOperationAdd
 
 from release.embedded_hub import EmbeddedHub
 from release.hub_connection import HubConnection
+from release.publishing.plan import PlannedFile, RepositoryPlan
 
 # hf_xet reads it when it is first used; by default it waits 3 s and more before each new try.
 os.environ["HF_XET_CLIENT_RETRY_BASE_DELAY"] = "1ms"
@@ -45,5 +49,29 @@ def commit(connection, repo_id):
             CommitOperationAdd(path.replace("__", "/"), content) for path, content in files.items()
         ]
         return str(api.create_commit(repo_id, operations, commit_message="made").oid)
+
+    return made
+
+
+@pytest.fixture
+def repository_plan():
+    """`repository_plan(repo_id, adds, ...)`: the plan of a repository that does not exist yet."""
+
+    def made(repo_id: str, adds: Sequence[PlannedFile], **how: Any) -> RepositoryPlan:
+        nothing = RepositoryPlan(
+            manifest="m.yaml",
+            manifest_digest="0" * 64,
+            repo_id=repo_id,
+            parent=None,
+            is_private=None,
+            cards_only=False,
+            adds=tuple(adds),
+            changes=(),
+            deletes=(),
+            leftovers=(),
+            unknown=(),
+            unchanged=(),
+        )
+        return replace(nothing, **how)
 
     return made

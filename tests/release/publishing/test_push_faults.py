@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
 
 import pytest
 from huggingface_hub import CommitOperationAdd, HfApi
@@ -210,27 +209,19 @@ def test_a_tag_that_can_never_be_set_is_no_tag(running_hub, connection, repo_id,
         tag_release(repo_id, oid, connection)
 
 
-def planned(repo_id, files, **how) -> RepositoryPlan:
-    adds = tuple(PlannedFile(name, file.size_bytes, file.sha256) for name, file in files.items())
-    empty = RepositoryPlan(
-        manifest="m.yaml",
-        manifest_digest="0" * 64,
-        repo_id=repo_id,
-        parent=None,
-        is_private=None,
-        cards_only=False,
-        adds=adds,
-        changes=(),
-        deletes=(),
-        leftovers=(),
-        unknown=(),
-        unchanged=(),
-    )
-    return replace(empty, **how)
+@pytest.fixture
+def planned(repository_plan):
+    """The plan that adds the files of a release."""
+
+    def made(repo_id, files, **how) -> RepositoryPlan:
+        adds = [PlannedFile(name, file.size_bytes, file.sha256) for name, file in files.items()]
+        return repository_plan(repo_id, adds, **how)
+
+    return made
 
 
 def test_a_plan_of_a_new_repository_is_finished_after_an_attempt_that_only_made_it(
-    running_hub, connection, repo_id, files, publish
+    running_hub, connection, repo_id, files, publish, planned
 ) -> None:
     plan = planned(repo_id, files)
     running_hub.inject("status", method="POST", path=COMMIT)
@@ -241,7 +232,7 @@ def test_a_plan_of_a_new_repository_is_finished_after_an_attempt_that_only_made_
 
 
 def test_a_plan_of_a_new_repository_is_stale_once_others_put_something_there(
-    connection, repo_id, files, publish, commit
+    connection, repo_id, files, publish, planned, commit
 ) -> None:
     commit(theirs=b"1")
     with pytest.raises(StalePlan, match="was no repository"):
@@ -249,7 +240,7 @@ def test_a_plan_of_a_new_repository_is_stale_once_others_put_something_there(
 
 
 def test_a_plan_with_deletions_can_be_asked_for_again(
-    connection, repo_id, files, publish, commit
+    connection, repo_id, files, publish, planned, commit
 ) -> None:
     head = commit(gone=b"1", kept=b"2")
     plan = planned(repo_id, files, parent=head, is_private=False, deletes=("gone",))
@@ -260,11 +251,11 @@ def test_a_plan_with_deletions_can_be_asked_for_again(
 
 
 def test_a_plan_that_only_deletes_is_stale_on_another_head(
-    connection, repo_id, files, publish, commit
+    connection, repo_id, files, publish, planned, commit
 ) -> None:
     publish()
     head = commit(gone=b"1")
-    plan = planned(repo_id, files, adds=(), parent=head, is_private=False, deletes=("gone",))
+    plan = planned(repo_id, {}, parent=head, is_private=False, deletes=("gone",))
     theirs = commit(other=b"1")
     with pytest.raises(StalePlan, match="the head was"):
         publish(reviewed=plan)

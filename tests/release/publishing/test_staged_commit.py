@@ -17,7 +17,7 @@ from release.embedded_hub import EmbeddedHub
 from release.hub_connection import HubConnection
 from release.publishing import one_commit
 from release.publishing.one_commit import HeadMoved
-from release.publishing.plan import Plan, PlannedFile, RepositoryPlan
+from release.publishing.plan import Plan, PlannedFile
 from release.publishing.plan_text import plan_text
 from release.publishing.push import plan_push, publish_files
 from release.publishing.release_files import describe_file
@@ -381,22 +381,9 @@ def test_of_eight_staged_pushes_at_once_one_wins(
 
 
 @pytest.mark.parametrize(("n_files", "parts"), [(250, None), (251, 2), (501, 3)])
-def test_a_plan_says_when_a_release_is_staged(n_files, parts) -> None:
-    adds = tuple(PlannedFile(f"{number}.json", 1, "0" * 64) for number in range(n_files))
-    plan = RepositoryPlan(
-        manifest="x.yaml",
-        manifest_digest="0" * 64,
-        repo_id="someone/saes",
-        parent="1" * 40,
-        is_private=True,
-        cards_only=False,
-        adds=adds,
-        changes=(),
-        deletes=(),
-        leftovers=(),
-        unknown=(),
-        unchanged=(),
-    )
+def test_a_plan_says_when_a_release_is_staged(repository_plan, n_files, parts) -> None:
+    adds = [PlannedFile(f"{number}.json", 1, "0" * 64) for number in range(n_files)]
+    plan = repository_plan("someone/saes", adds)
     text = plan_text(Plan(endpoint="http://hub", repositories=(plan,)))
     assert ("staged in" in text) is (parts is not None)
     assert parts is None or f"staged in {parts} parts" in text
