@@ -182,6 +182,8 @@ def write_manifests(root: Path, *, published: bool) -> None:
     """`x.yaml`, one of the demonstration's name and one of the study's, each of one SAE."""
     folder = root / "manifests"
     (folder / "data").mkdir(parents=True, exist_ok=True)
+    for left_by_a_page in folder.glob("*.yaml"):
+        left_by_a_page.unlink()
     data = completions_jsonl(_completions())
     (folder / "data" / "completions.jsonl").write_bytes(data)
     for name, repo_id in (("x", "owner/name" if published else "owner/x"), DEMO, STUDY):

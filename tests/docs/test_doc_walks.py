@@ -46,8 +46,12 @@ BEFORE = {
         }
     ],
 }
-# docs/adopting.md: "fill in what is still to say, ... and mend what contradicts itself".
 BY_HAND = {
+    # It lists single commands; between these two a card is rendered from what was measured.
+    "docs/reference/command-line.md": {
+        "release portability": "from release.cli import main; assert main(['render', '--all']) == 0"
+    },
+    # "Fill in what is still to say, ... and mend what contradicts itself"; "merge it there".
     "docs/adopting.md": {
         "release import": """
 from pathlib import Path
@@ -56,7 +60,11 @@ text = path.read_text(encoding="utf-8")
 text = text.replace("Not known: no file of the repository says so.", "Made for a test.")
 text = text.replace("All non-STE SAEs have threshold = 0", "The plain ones have threshold = 0")
 path.write_text(text, encoding="utf-8")
-"""
+""",
+        "release push plan.json": """
+from huggingface_hub import HfApi
+HfApi().merge_pull_request("someone/deception-saes-tiny-llama", 1)
+""",
     },
 }
 
