@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -103,26 +105,64 @@ def test_every_shell_gets_a_script_that_calls_the_command(shell: str) -> None:
     assert "release" in script.replace("_RELEASE_COMPLETE", "")
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash here")
-def test_bash_completes_a_line_by_its_script(tmp_path: Path) -> None:
-    command = tmp_path / "release"
+def asked_of(shell: str, folder: Path, program: str, *options: str) -> str:
+    """What a program of the shell writes in the project's folder, with `release` on its path."""
+    found = shutil.which(shell)
+    if found is None:
+        pytest.skip(f"there is no {shell} here")
+    command = folder / "release"
     command.write_text(f"#!/bin/sh\nexec '{sys.executable}' -m release \"$@\"\n", encoding="utf-8")
     command.chmod(0o755)
+    path = f"{folder}{os.pathsep}{os.environ['PATH']}"
+    home = {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "XDG_DATA_HOME": str(folder)}
+    done = subprocess.run(
+        [found, *options, "-c", program],
+        cwd=ROOT,
+        env={**os.environ, **home, "PATH": path, "TERM": "dumb"},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=True,
+        timeout=120,
+    )
+    return done.stdout
+
+
+def test_bash_completes_a_line_by_its_script(tmp_path: Path) -> None:
     script = called(_RELEASE_COMPLETE="source_bash")
-    asked = (
+    program = (
         f"{script}\nCOMP_WORDS=(release validate --tier st) COMP_CWORD=3\n"
         '_release_completion release\necho "${COMPREPLY[@]}"\n'
     )
-    bash = shutil.which("bash") or ""
-    done = subprocess.run(
-        [bash, "--norc", "-c", asked],
-        cwd=ROOT,
-        env={**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"},
-        capture_output=True,
-        text=True,
-        check=True,
+    assert asked_of("bash", tmp_path, program, "--norc").split() == ["static"]
+
+
+def test_fish_completes_a_line_by_its_script(tmp_path: Path) -> None:
+    script = called(_RELEASE_COMPLETE="source_fish")
+    lines = ("release validate --tier st", "release explain W102")
+    program = "\n".join([script, *(f"complete -C '{line}'" for line in lines)])
+    told = asked_of("fish", tmp_path, program, "--no-config")
+    assert told.splitlines() == ["static", "W102\tthresholds are above zero"]
+
+
+def test_zsh_completes_what_is_typed_by_its_script(tmp_path: Path) -> None:
+    # Only its line editor completes, so the line is typed with its Tab, on a terminal; Enter calls
+    # the function in the command's place, while the script asks the command itself.
+    (tmp_path / "script.zsh").write_text(called(_RELEASE_COMPLETE="source_zsh"), encoding="utf-8")
+    setup = (
+        f"autoload -Uz compinit; compinit -u -D; source {tmp_path}/script.zsh; "
+        "release() { print -r -- given: $* }; print rea''dy"
     )
-    assert done.stdout.split() == ["static"]
+    program = f"""zmodload zsh/zpty
+zpty shell "$(whence -p zsh) -f -i"
+zpty -w shell {shlex.quote(setup)}
+zpty -r -m shell begun '*ready*'
+zpty -w shell $'release validate --tier st\\t'
+zpty -r -m shell answer '*given: validate *[[:cntrl:]]*'
+print -r -- "$answer"
+"""
+    told = asked_of("zsh", tmp_path, program, "-f")
+    assert re.findall("given: (.*)", told)[-1].split() == ["validate", "--tier", "static"]
 
 
 def test_the_codes_are_those_of_the_registry_with_their_titles() -> None:
