@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from hatchling.builders.wheel import WheelBuilder
+from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("manifests", "validators", "retrain", "cards", "release")
@@ -149,3 +150,13 @@ def test_every_declared_requirement_is_pinned() -> None:
         [*extras["demo"], *extras["dev"], *extras["docs"], *extras["ray"], *extras["plots"]]
     )
     assert declared - {"sae-release"} - set(pins()) == set()
+
+
+def test_no_pin_needs_a_later_python_than_the_project() -> None:
+    # Debian 12 has Python 3.11.2; a pin that wants 3.11.5 cannot be installed there.
+    oldest = PYPROJECT["project"]["requires-python"].removeprefix(">=") + ".0"
+    installed = {normalized(found.name): found for found in importlib.metadata.distributions()}
+    pinned = installed.keys() & pins()
+    needs = {name: installed[name].metadata["Requires-Python"] for name in pinned}
+    assert len(needs) > 100
+    assert [name for name, need in needs.items() if need and oldest not in SpecifierSet(need)] == []

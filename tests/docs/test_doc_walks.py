@@ -62,8 +62,10 @@ text = text.replace("All non-STE SAEs have threshold = 0", "The plain ones have 
 path.write_text(text, encoding="utf-8")
 """,
         "release push plan.json": """
-from huggingface_hub import HfApi
-HfApi().merge_pull_request("someone/deception-saes-tiny-llama", 1)
+from pathlib import Path
+from release.hub_connection import connect
+with connect("embedded", build=Path("build")) as hub:
+    hub.api().merge_pull_request("someone/deception-saes-tiny-llama", 1)
 """,
     },
 }
