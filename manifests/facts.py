@@ -105,7 +105,7 @@ class Claim(Fact):
 
     text: Sentence
     holds_if: Sentence = Field(
-        description="A condition over metrics, such as `min(sae.explained_variance) > 0`; see "
+        description="A condition over metrics, such as `worst(explained_variance) > 0`; see "
         "docs/manifest.md for what it may use."
     )
 

@@ -1,8 +1,8 @@
 """The command line: verbs, and the boundary where errors become messages and exit codes.
 
 Exit codes: 0 good; 1 a check failed, a stale head, drift; 2 usage or an unreadable manifest; 3 a
-required check was skipped or nothing was checked; 4 Hub or network; 70 a bug, with its traceback;
-130 interrupted.
+required check was skipped or nothing was checked; 4 Hub or network; 5 a change, where `plan
+--detailed-exitcode` asks for it; 70 a bug, with its traceback; 130 interrupted.
 """
 
 from __future__ import annotations

@@ -34,8 +34,8 @@ def portability(
             "--precisions",
             metavar="NAMES",
             autocompletion=completion.precisions,
-            help="Comma-separated: fp32, fp16, bf16, int8, nf4, nf4-dq, fp4, fp4-dq, each with an "
-            "optional compute format, such as nf4-dq:fp16. Default: the manifest's.",
+            help="Comma-separated: fp32, fp16, bf16, fp8, int8, nf4, nf4-dq, fp4, fp4-dq, each "
+            "with an optional compute format, such as nf4-dq:fp16. Default: the manifest's.",
         ),
     ] = None,
     base_model: BaseModelOption = None,
