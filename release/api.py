@@ -35,9 +35,9 @@ def validate(
     target: str | PathLike[str],
     *,
     tier: Tier | None = None,
-    only: Sequence[str] = (),
-    select: Sequence[str] = (),
-    ignore: Sequence[str] = (),
+    only: str | Sequence[str] = (),
+    select: str | Sequence[str] = (),
+    ignore: str | Sequence[str] = (),
     strict: bool = False,
     base_model: str | None = None,
     text: str | PathLike[str] | None = None,
@@ -51,7 +51,8 @@ def validate(
     """Check an SAE repository, as `release validate` does.
 
     Args:
-        target: `owner/name[@revision]`, a folder, or a manifest (.yaml).
+        target: `owner/name[@revision]`, a folder, or a manifest (.yaml). A `Path` is always a
+            folder or a manifest.
         tier: `static` (names, configs, headers), `load` (weights too) or `activations` (what each
             SAE does to its base model). None: static for `owner/name`, load for a folder,
             activations for a manifest, and with `text`, `activations` or `base_model`.
@@ -83,9 +84,10 @@ def validate(
     text_file = None if text is None else Path(text)
     vectors_file = None if activations is None else Path(activations)
     asked = asked_tier(tier, base_model=base_model, text=text_file, activations=vectors_file)
-    selection = parse_selection(select, ignore, checks=all_checks())
+    chosen = _several(only)
+    selection = parse_selection(_several(select), _several(ignore), checks=all_checks())
     name, progress = fspath(target), _progress(show_progress)
-    parsed = parse_target(name, manifests=Path(manifests))
+    parsed = parse_target(_as_typed(target), manifests=Path(manifests))
     with connect(hub, build=Path(build)) as connection:
         found = find(
             parsed,
@@ -96,7 +98,7 @@ def validate(
         )
         reached = asked or found.default_tier
         if not large_downloads and reached != "static":
-            refuse_large_download(found.repository, only=tuple(only))
+            refuse_large_download(found.repository, only=chosen)
         report = check(
             found,
             tier=reached,
@@ -104,7 +106,7 @@ def validate(
                 base_model=base_model,
                 text=text_file,
                 activations=vectors_file,
-                only=tuple(only),
+                only=chosen,
                 selection=selection,
                 strict=strict,
                 endpoint=connection.endpoint,
@@ -119,7 +121,7 @@ def validate(
 def measure(
     target: str | PathLike[str],
     *,
-    only: Sequence[str] = (),
+    only: str | Sequence[str] = (),
     base_model: str | None = None,
     large_downloads: bool = False,
     hub: str | None = None,
@@ -147,7 +149,7 @@ def measure(
 
     name, progress = fspath(target), _progress(show_progress)
     found = local_build(
-        name,
+        _as_typed(target),
         manifests=Path(manifests),
         build_root=Path(build),
         hub=hub,
@@ -155,7 +157,7 @@ def measure(
         progress=progress,
     )
     made = measure_release(
-        found.loaded, found.build, base_model=base_model, only=tuple(only), progress=progress
+        found.loaded, found.build, base_model=base_model, only=_several(only), progress=progress
     )
     return Measured(name, made.report, made.n_made)
 
@@ -169,6 +171,17 @@ def read_report(path: str | PathLike[str]) -> Validation:
     from validators.report import read_report as read
 
     return Validation(fspath(path), read(Path(path)))
+
+
+def _several(words: str | Sequence[str]) -> tuple[str, ...]:
+    return (words,) if isinstance(words, str) else tuple(words)
+
+
+def _as_typed(target: str | PathLike[str]) -> str:
+    """The target as the command line would be given it; a `Path` drops the `./` of its name."""
+    if isinstance(target, str) or Path(target).is_absolute():
+        return fspath(target)
+    return f"./{Path(target).as_posix()}"
 
 
 def _progress(is_shown: bool) -> Progress:

@@ -10,6 +10,7 @@ from manifests.load import LoadedManifest
 from manifests.progress import Progress
 from validators.measuring.stage import MeasuredBuild, measure_build
 from validators.options import ValidateOptions
+from validators.selection import saes_named
 
 
 def measure_release(
@@ -32,8 +33,10 @@ def measure_release(
         progress: told how far it is.
 
     Raises:
+        UsageError: a glob fits no SAE.
         ReleaseError: as `retrain` and `measure_build`.
     """
+    saes_named(tuple(spec.sae_id for spec in loaded.saes), only)
     options = ValidateOptions(base_model=base_model, only=only, keep_vectors=build.vectors)
     return measure_build(
         loaded,

@@ -10,6 +10,7 @@ from typing import cast, get_args
 from manifests.build_folder import SAE_WEIGHTS, BuildFolder
 from manifests.errors import ReleaseError, UsageError
 from manifests.load import LoadedManifest, load_manifest
+from manifests.nearest import did_you_mean
 from manifests.progress import Progress
 from manifests.shelf import manifest_files
 from release.adopted import required_tiers
@@ -70,7 +71,11 @@ def asked_tier(
         if path is not None and not path.exists():
             raise UsageError(f"{option}: there is no file {str(path)!r}", expected="a file")
     if tier is not None and tier not in get_args(Tier):
-        raise UsageError(f"there is no tier {tier!r}", expected=" or ".join(get_args(Tier)))
+        raise UsageError(
+            f"there is no tier {tier!r}",
+            expected=" or ".join(get_args(Tier)),
+            next_step=did_you_mean(tier, get_args(Tier)),
+        )
     given = {"--base-model": base_model, "--text": text, "--activations": activations}
     needing = [option for option, value in given.items() if value is not None]
     if needing and tier not in (None, "activations"):

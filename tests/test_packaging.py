@@ -47,7 +47,7 @@ def test_the_wheel_holds_every_file_of_the_five_packages_and_nothing_else(
     assert shipped == set().union(*(source_files(package) for package in PACKAGES))
 
 
-def test_what_is_not_python_in_the_wheel_is_a_template_an_asset_or_the_schema(
+def test_what_is_not_python_in_the_wheel_is_a_template_an_asset_a_marker_or_the_schema(
     wheel: zipfile.ZipFile,
 ) -> None:
     others = {
@@ -55,7 +55,8 @@ def test_what_is_not_python_in_the_wheel_is_a_template_an_asset_or_the_schema(
     }
     known = ("cards/templates/", "release/report_page/templates/", "release/report_page/assets/")
     unexpected = {name for name in others if not name.startswith(known)}
-    assert unexpected <= {"manifests/schema.json"}
+    typed = {f"{package}/py.typed" for package in PACKAGES}
+    assert unexpected == {"manifests/schema.json", *typed}
 
 
 def test_the_wheel_has_no_tests_and_no_stray_top_level_names(wheel: zipfile.ZipFile) -> None:

@@ -143,9 +143,37 @@ def test_measured_tables_are_those_that_were_written(built) -> None:
     assert "topk_L1_mixed" in str(result)
 
 
+def test_one_sae_or_check_can_be_given_as_a_word(built) -> None:
+    result = api.validate(
+        repository(built), tier="static", only="topk_L1_mixed", select="C", ignore="C001"
+    )
+    assert {o.subject for o in result.outcomes} == {"", "topk_L1_mixed"}
+    codes = {o.code for o in result.outcomes}
+    assert codes and {code[0] for code in codes} == {"C"} and "C001" not in codes
+
+
+def test_a_path_is_never_taken_for_an_id_on_the_hub(built, monkeypatch) -> None:
+    monkeypatch.chdir(repository(built).parent.parent)
+    result = api.validate(Path("tiny/repository"), tier="static")
+    assert {o.subject for o in result.outcomes} >= {"topk_L0_mixed", "topk_L1_mixed"}
+    assert str(result.target) == str(Path("tiny/repository"))
+    with pytest.raises(api.ReleaseError, match=r"there is no file or folder './tiny/nowhere'"):
+        api.validate(Path("tiny/nowhere"), tier="static")
+
+
+def test_a_mistyped_sae_is_told_before_anything_is_trained(built) -> None:
+    built.content["measure"]["stability"] = {"seeds": [7]}
+    built.load()
+    build = built.path.parent / "build"
+    with pytest.raises(api.ReleaseError, match="'topk_L0_mxed' fits none of the 2 SAEs"):
+        api.measure(built.path, build=build, manifests=built.path.parent, only="topk_L0_mxed")
+    assert not (build / "tiny" / "work" / "seeds").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
+        ({"tier": "statc"}, "did you mean static?"),
         ({"tier": "whole"}, "there is no tier 'whole'"),
         ({"text": "nowhere.txt"}, "there is no file 'nowhere.txt'"),
         ({"tier": "load", "base_model": "x"}, "used by the tier activations only"),
