@@ -41,7 +41,7 @@ def retrain(
             "--job-tool",
             metavar="REQUIREMENT",
             help="With --engine hf-jobs: the pinned sae-release that the job installs, such as "
-            "'sae-release[retrain] @ git+https://...@COMMIT'. Default: the version installed here.",
+            "'sae-release[retrain] @ git+https://...@COMMIT'. Default: where this one came from.",
         ),
     ] = None,
     job_timeout: Annotated[

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distribution, version
 
 from manifests.errors import ReleaseError, UsageError
 from manifests.model import Target
@@ -68,19 +69,45 @@ def checked_flavor(target: Target) -> str:
 
 
 def default_tool() -> str:
-    """The installed version of this tool as a requirement.
+    """The requirement that installs this very tool elsewhere.
 
     Raises:
-        UsageError: it is not installed, so it has no version.
+        UsageError: it was installed from a folder, or not at all, and a job reaches neither.
     """
     installed = tool_version()
     if installed.endswith("+source"):
-        raise UsageError(
-            "this tool is not installed here, so there is no version that the job could install",
-            where="tool",
-            expected="a pinned requirement, such as sae-release[retrain] @ git+https://...@<commit>",
-        )
-    return f"sae-release[retrain]=={installed}"
+        raise _unreachable("this tool is not installed here")
+    found = requirement_of(installed, distribution("sae-release").read_text("direct_url.json"))
+    if found is None:
+        raise _unreachable("this tool was installed from a folder of this machine")
+    return found
+
+
+def requirement_of(installed: str, origin: str | None) -> str | None:
+    """The requirement of an installed version, None where only this machine has it.
+
+    Args:
+        installed: the version.
+        origin: `direct_url.json` as an installer left it (PEP 610); None: a package index.
+    """
+    if origin is None:
+        return f"sae-release[retrain]=={installed}"
+    direct = json.loads(origin)
+    url, vcs = str(direct.get("url", "")), direct.get("vcs_info")
+    digest = direct.get("archive_info", {}).get("hashes", {}).get("sha256")
+    if not url.startswith(("https://", "http://")) or not (vcs or digest):
+        return None
+    place = f"{vcs['vcs']}+{url}@{vcs['commit_id']}" if vcs else f"{url}#sha256={digest}"
+    return f"sae-release[retrain] @ {place}"
+
+
+def _unreachable(what: str) -> UsageError:
+    return UsageError(
+        f"{what}, so the job could not install it",
+        where="tool",
+        expected="a pinned requirement that can be installed from anywhere",
+        next_step="add --job-tool 'sae-release[retrain] @ git+https://...@<40 digits of a commit>'",
+    )
 
 
 def checked_tool(requirement: str) -> str:

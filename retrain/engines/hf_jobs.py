@@ -124,8 +124,8 @@ def job_request(
 
     Args:
         loaded: the manifest; `hardware.target` says on which machine.
-        tool: the pinned requirement of this tool with its extra `retrain`; None: the installed
-            version, which then has to be on the package index.
+        tool: the pinned requirement of this tool with its extra `retrain`; None: where the
+            installed one came from, which cannot be a folder.
         revision: the branch for the results; None: `retrain-` and the evidence digest's start.
         timeout: a whole number with s, m, h or d.
         image: the container, which has to bring uv.
@@ -134,7 +134,8 @@ def job_request(
         pins: further requirements; None: the versions of what decides the weights here.
 
     Raises:
-        UsageError: the tool is not pinned, the timeout cannot be read, or the branch is none.
+        UsageError: the tool is not pinned or only on this machine, the timeout cannot be read, or
+            the branch is none.
         NoFlavor: the manifest names no machine, or one that does not fit its target.
         DataNotAtHand, DataUnreadable, NotSendable: as `carried_files`.
     """

@@ -21,7 +21,14 @@ from manifests.errors import UsageError
 from manifests.load import LoadedManifest, load_manifest
 from manifests.model import Target
 from retrain.engines.hf_job_files import NotSendable
-from retrain.engines.hf_job_machine import NoFlavor, checked_flavor, checked_tool, pins_here
+from retrain.engines.hf_job_machine import (
+    NoFlavor,
+    checked_flavor,
+    checked_tool,
+    default_tool,
+    pins_here,
+    requirement_of,
+)
 from retrain.engines.hf_jobs import JobRequest, NoToken, SubmittedJob, job_request, submit
 
 TOOL = "sae-release[retrain]==0.1.0"
@@ -165,6 +172,51 @@ def test_a_pinned_tool_is_taken(requirement: str) -> None:
 def test_a_tool_that_may_be_another_one_tomorrow_is_refused(requirement: str) -> None:
     with pytest.raises(UsageError, match="is not pinned"):
         checked_tool(requirement)
+
+
+@pytest.mark.parametrize(
+    ("origin", "requirement"),
+    [
+        (None, "sae-release[retrain]==0.1.0"),
+        (
+            {"url": "https://x.org/a.git", "vcs_info": {"vcs": "git", "commit_id": "a" * 40}},
+            "sae-release[retrain] @ git+https://x.org/a.git@" + "a" * 40,
+        ),
+        (
+            {"url": "https://x.org/a.whl", "archive_info": {"hashes": {"sha256": "b" * 64}}},
+            "sae-release[retrain] @ https://x.org/a.whl#sha256=" + "b" * 64,
+        ),
+    ],
+)
+def test_a_job_installs_the_tool_from_where_it_came(origin: Any, requirement: str) -> None:
+    found = requirement_of("0.1.0", json.dumps(origin) if origin else None)
+    assert found == requirement
+    assert checked_tool(found) == requirement
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        {"url": "file:///home/me/sae-release", "dir_info": {"editable": True}},
+        {"url": "file:///home/me/a.git", "vcs_info": {"vcs": "git", "commit_id": "a" * 40}},
+        {"url": "file:///home/me/a.whl", "archive_info": {"hashes": {"sha256": "b" * 64}}},
+        {"url": "https://x.org/a.whl", "archive_info": {}},
+    ],
+)
+def test_a_tool_that_only_this_machine_has_is_no_requirement(origin: Any) -> None:
+    assert requirement_of("0.1.0", json.dumps(origin)) is None
+
+
+def test_a_tool_from_a_folder_is_refused_with_the_option_to_add(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    origin = json.dumps({"url": "file:///home/me/sae-release", "dir_info": {}})
+    found = SimpleNamespace(read_text=lambda _: origin)
+    monkeypatch.setattr("retrain.engines.hf_job_machine.distribution", lambda _: found)
+    monkeypatch.setattr("retrain.engines.hf_job_machine.tool_version", lambda: "0.1.0")
+    with pytest.raises(UsageError, match="installed from a folder of this machine") as error:
+        default_tool()
+    assert "--job-tool" in (error.value.next_step or "")
 
 
 @pytest.mark.parametrize("timeout", ["", "2", "0h", "2 hours", "1.5h"])
