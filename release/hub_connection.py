@@ -41,6 +41,15 @@ class HubConnection:
         hide_signed_urls()
 
     @property
+    def option(self) -> str:
+        """What a command line adds to reach this Hub again; nothing for the client's default."""
+        from huggingface_hub import constants
+
+        if self.is_embedded:
+            return f" --hub {EMBEDDED}"
+        return "" if self.endpoint == constants.ENDPOINT else f" --hub {self.endpoint}"
+
+    @property
     def token(self) -> str | None:
         """A token that is valid for minutes at least; ask again after a long step.
 

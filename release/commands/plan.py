@@ -46,6 +46,7 @@ def plan(
 
     Example: release plan manifests/demo-smollm2-135m-instruct.yaml --hub embedded --out plan.json
     """
+    from manifests.errors import UsageError
     from release.console import TerminalProgress, say, show
     from release.hub_connection import connect
     from release.publishing.batch import planned
@@ -53,6 +54,12 @@ def plan(
     from release.publishing.plan_text import plan_text
     from release.publishing.renewal import renewed
 
+    if out is not None and out.suffix != ".json":
+        raise UsageError(
+            f"--out got {str(out)!r}",
+            expected="a file that ends in .json, by which `release push` knows a plan",
+            next_step=f"--out {out.with_suffix('.json')}",
+        )
     exit_code = 0
     with connect(hub, build=build) as connection:
         if cards_only:
@@ -79,7 +86,8 @@ def plan(
     show(plan_text(found))
     if out is not None:
         write_plan(found, out)
-        show(f"Kept in {out}. Next: release push {out}")
+        where = "" if build == DEFAULT_BUILD else f" --build {build}"
+        show(f"Kept in {out}. Next: release push {out}{connection.option}{where}")
     if found.refusals or exit_code:
         return max(exit_code, 1 if found.refusals else 0)
     return EXIT_CHANGES if detailed_exitcode and found.has_changes else 0

@@ -79,7 +79,7 @@ def push(
 
     Example: release push manifests/demo-smollm2-135m-instruct.yaml --hub embedded
     """
-    from manifests.errors import ReleaseError
+    from manifests.errors import ReleaseError, UsageError
     from release.console import TerminalProgress, say, show, show_error
     from release.hub_connection import connect
     from release.publishing.batch import planned
@@ -92,6 +92,12 @@ def push(
     codes = [0]
     with connect(hub, build=build) as connection:
         plan = reviewed_plan(paths, connection)
+        if plan is not None and (cards_only or every or delete):
+            raise UsageError(
+                "--cards-only, --all and --delete are for manifests, and a plan was given",
+                expected="the plan alone: it says already what is sent and deleted",
+                next_step="leave them out, or plan again with them",
+            )
         if plan is None and cards_only:
             found = renewed(
                 paths,
@@ -132,7 +138,7 @@ def push(
             try:
                 receipt = _pushed(path, build, connection, options, each)
             except ReleaseError as error:
-                if not each.cards_only or len(plan.repositories) == 1:
+                if not each.cards_only or (len(plan.repositories) == 1 and not max(codes)):
                     raise
                 say(f"{path.stem} is not pushed:")
                 show_error(error)

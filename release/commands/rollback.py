@@ -36,6 +36,7 @@ def rollback(
     from release.hub_connection import connect
     from release.publishing.rollback import plan_rollback, roll_back
     from release.targets import HubTarget, parse_target
+    from validators.presenting.tally import counted
 
     target = parse_target(repo_id, manifests=build)
     if not isinstance(target, HubTarget) or target.revision is not None:
@@ -50,9 +51,11 @@ def rollback(
             return
         show(
             f"{target.repo_id} at {plan.head.oid[:12]} back to {to} ({plan.target.oid[:12]}): "
-            f"{len(plan.restores)} files restored, {len(plan.deletes)} deleted."
+            f"{counted(len(plan.restores), 'file')} restored, {len(plan.deletes)} deleted."
         )
+        for path in plan.deletes:
+            show(f"  - {path}")
         if not yes:
-            typer.confirm("Roll back?", abort=True, err=True)
+            typer.confirm(f"Roll back on {connection.endpoint}?", abort=True, err=True)
         oid = roll_back(plan, connection, progress=TerminalProgress())
     show(f"{target.repo_id} is at {oid}, with the files of {to}.")

@@ -162,6 +162,7 @@ def push_page(
         connection,
         public=options.public,
         reviewed=reviewed.settings if reviewed else None,
+        cards_only=options.cards_only,
     )
     return publish_with_settings(
         files,

@@ -81,6 +81,11 @@ class RepositoryPlan:
         return sum(file.size_bytes for file in self.sends)
 
     @property
+    def is_of_release(self) -> bool:
+        """Whether SAEs are in the repository, and not the page of a collection."""
+        return "manifest.json" in {*self.unchanged, *(file.path_in_repo for file in self.sends)}
+
+    @property
     def has_commit(self) -> bool:
         """Whether a push would make a commit."""
         return bool(self.adds or self.changes or self.deletes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from release.provenance.model_signature import SIGNATURE
 from release.provenance.statement import PROVENANCE
 from release.publishing.one_commit import MAX_OPERATIONS
 from release.publishing.plan import Plan, PlannedFile, RepositoryPlan
@@ -38,8 +39,11 @@ def _repository(plan: RepositoryPlan) -> Iterator[str]:
     yield from _paths("?", "that no release put there: kept", plan.unknown)
     for change in plan.settings:
         yield f"  * {change}{' (only with --public)' if change.needs_public else ''}"
-    if plan.has_commit:
-        yield f"  . and {PROVENANCE}, which the push writes"
+    if plan.has_commit and plan.is_of_release:
+        when = "renewed where the release has one" if plan.cards_only else "which the push writes"
+        yield f"  . and {PROVENANCE}, {when}"
+    if SIGNATURE in plan.leftovers:
+        yield f"  . {SIGNATURE} signs other bytes: a push needs --sign, or --delete to give it up"
     n_changes = len(plan.sends) + len(plan.deletes)
     if n_changes > MAX_OPERATIONS:
         n_parts = math.ceil(n_changes / MAX_OPERATIONS)

@@ -7,6 +7,8 @@ from manifests.load import LoadedManifest
 from release.adopted import left_unchecked
 from release.gate import NotReady, require_ready
 from release.hub_connection import HubConnection
+from release.provenance.model_signature import signed_paths
+from release.provenance.statement import PROVENANCE
 from release.publishing.card_release import CardRelease, card_release, require_card_ready
 from release.publishing.former_release import former_files
 from release.publishing.plan import PlannedFile, RepositoryPlan
@@ -48,7 +50,9 @@ def plan_release(
     remote = tree.files if tree else {}
     former = former_files(repo_id, tree, connection) if tree else frozenset()
     found = compare(files, remote, parent=tree.oid if tree else "")
-    gone = sorted(former - files.keys() - {*ADDED_BY_PUSH})
+    # Without a change of what it signs, the signature stays good.
+    kept = {PROVENANCE} if signed_paths(f.path_in_repo for f in found.sends) else {*ADDED_BY_PUSH}
+    gone = sorted(former - files.keys() - kept)
     if cards is not None:
         gone = [path for path in gone if cards.is_of_card(path)]
     refusals = _refusals(loaded, build, files, tree, cards)

@@ -25,6 +25,7 @@ from manifests.progress import Progress
 from manifests.tool_version import tool_version
 from release.gate import NotReady
 from release.hub_connection import HubConnection, hub_errors_explained
+from release.provenance.model_signature import SIGNATURE, signed_paths
 from release.provenance.signing import PrivateKey, WorkflowIdentity
 from release.publishing.hub_use import HubUse, use_from_hub
 from release.publishing.one_commit import Commit, one_commit
@@ -38,7 +39,7 @@ from release.publishing.setting_change import SettingChange
 from release.publishing.settings import SettingsStep, wanted_settings
 from release.publishing.tree_difference import TreeDifference, compare
 from release.publishing.use_outcome import kept_use, require_usable, way_back
-from release.publishing.version_tags import tag_release
+from release.publishing.version_tags import tag_of, tag_release
 from validators.presenting.tally import counted
 from validators.reading.repository import HubUnavailable
 
@@ -150,6 +151,7 @@ def push(
         connection,
         public=options.public,
         reviewed=reviewed.settings if reviewed else None,
+        cards_only=options.cards_only,
     )
 
     def use(commit: str, *, is_new: bool) -> HubUse:
@@ -158,7 +160,11 @@ def push(
         if kept is not None:
             progress.note("it was loaded from the Hub before, at this very commit")
             return kept
-        if options.cards_only and not is_new:
+        if (
+            options.cards_only
+            and not is_new
+            and tag_of(loaded.manifest.repo_id, commit, connection)
+        ):
             return HubUse("not tried", commit, reasons=("no file was sent",))
         return use_from_hub(
             loaded, readme, ready.blocks, ready.saes, commit, connection, progress=progress
@@ -189,7 +195,9 @@ def publish_with_settings(
         SettingsNotApplied: as `push`.
     """
     closed: list[SettingChange] = []
-    if not options.pull_request:
+    if options.pull_request:
+        settings.require_closed()
+    else:
         settings.require_possible()
     receipt = publish_files(
         settings.wanted.repo_id,
@@ -236,15 +244,25 @@ def publish_files(
     with the commit, once it was read back. What it says has failed gets no tag.
 
     Raises:
+        NotReady: a signature of other bytes would stay.
         StalePlan, HeadMoved, HubUnavailable, ReadBackMismatch: as `push`.
     """
     found = plan_push(repo_id, files, connection)
     if reviewed is not None:
-        _require_same(reviewed, found, connection)
+        _require_same(reviewed, files, found, connection)
     if found is None:
         with hub_errors_explained(f"creating {repo_id}", connection):
             connection.api().create_repo(repo_id, private=not public, exist_ok=True)
         found = plan_push(repo_id, files, connection)
+        if found is not None and found.sends and not found.is_of_new_repository:
+            raise StalePlan(
+                "somebody else made the repository since it was planned",
+                where=f"{repo_id} on {connection.endpoint}",
+                expected="a repository that is not there yet",
+                next_step="look at what it holds, then run the same command again",
+            )
+    if found is not None:
+        _require_signature(repo_id, found, _deletes_left(reviewed, found), connection)
     if found is None:
         raise HubUnavailable(
             "was made, but the Hub does not show it",
@@ -298,6 +316,24 @@ def publish_files(
     )
 
 
+def _require_signature(
+    repo_id: str, found: TreeDifference, deletes: tuple[str, ...], connection: HubConnection
+) -> None:
+    """Refuse to leave a signature beside SAEs that it does not sign.
+
+    Raises:
+        NotReady: one would stay, and a file that it covers changes.
+    """
+    changed = signed_paths(file.path_in_repo for file in found.sends)
+    if changed and SIGNATURE in found.stays and SIGNATURE not in deletes:
+        raise NotReady(
+            f"{SIGNATURE} is published, and signs other bytes of {counted(len(changed), 'file')}",
+            where=f"{repo_id} on {connection.endpoint}",
+            expected="SAEs that their signature is good for",
+            next_step="--sign them anew, or give the signature up: plan and push with --delete",
+        )
+
+
 def _deletes_left(reviewed: RepositoryPlan | None, found: TreeDifference) -> tuple[str, ...]:
     """The files that are to be deleted and are still there."""
     return tuple(path for path in reviewed.deletes if path in found.stays) if reviewed else ()
@@ -337,7 +373,10 @@ def _commit(found: TreeDifference, files: dict[str, ReleaseFile], deletes: Seque
 
 
 def _require_same(
-    reviewed: RepositoryPlan, found: TreeDifference | None, connection: HubConnection
+    reviewed: RepositoryPlan,
+    files: dict[str, ReleaseFile],
+    found: TreeDifference | None,
+    connection: HubConnection,
 ) -> None:
     """Refuse a plan that was made from another head, or from other bytes on disk.
 
@@ -348,7 +387,8 @@ def _require_same(
     head = found.parent if found else None
     if reviewed.parent is None and found is not None and found.is_of_new_repository:
         head = None
-    now = {file.path_in_repo: file.sha256 for file in found.sends} if found else sends
+    lacking = found.sends if found else files.values()
+    now = {file.path_in_repo: file.sha256 for file in lacking}
     if head == reviewed.parent:
         other = sorted(
             path for path in sends.keys() | now.keys() if sends.get(path) != now.get(path)

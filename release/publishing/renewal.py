@@ -89,11 +89,14 @@ def renewed(
     require_some(paths, every=every)
     chosen = paths or (*manifest_files(manifests), *collection_files(manifests))
     left_out: dict[Path, LeftOut] = {}
+    refused: dict[Path, LeftOut] = {}
     plans: list[RepositoryPlan] = []
     for path in chosen:
         try:
             if is_collection(path):
-                _renew_page(path, builds, connection, left_out, progress=progress, tell=tell)
+                _renew_page(
+                    path, builds, connection, left_out | refused, progress=progress, tell=tell
+                )
             else:
                 _renew(load_manifest(path), builds, connection, progress=progress, tell=tell)
             plan = plan_one(path, builds, connection, cards_only=True, delete=delete)
@@ -101,6 +104,8 @@ def renewed(
             if every and plan.parent is None:
                 raise _not_published(plan.repo_id, path, connection)
             plans.append(plan)
+            if plan.refusals:
+                refused[path] = LeftOut(path.stem, NotReady(plan.refusals[0]), is_failure=True)
         except ReleaseError as error:
             if len(chosen) == 1:
                 raise

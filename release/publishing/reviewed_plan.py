@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from manifests.errors import UsageError
-from release.hub_connection import HubConnection
+from release.hub_connection import EMBEDDED, HubConnection
 from release.publishing.plan import Plan, read_plan
 
 
@@ -27,10 +28,11 @@ def reviewed_plan(paths: Sequence[Path] | None, connection: HubConnection) -> Pl
     plan = read_plan(plans[0])
     # The embedded Hub has another port each time it is started.
     if plan.endpoint != connection.endpoint and not connection.is_embedded:
+        is_loopback = urlsplit(plan.endpoint).hostname in ("127.0.0.1", "localhost")
         raise UsageError(
             f"is a plan for {plan.endpoint}",
             where=str(plans[0]),
             expected=f"one for {connection.endpoint}",
-            next_step=f"give --hub {plan.endpoint}, or plan again",
+            next_step=f"give --hub {EMBEDDED if is_loopback else plan.endpoint}, or plan again",
         )
     return plan

@@ -13,6 +13,7 @@ from manifests.progress import Progress
 from release.hub_connection import HubConnection
 from release.publishing.one_commit import Commit, one_commit
 from release.publishing.remote_tree import RemoteTree, remote_tree
+from validators.reading.repository import HubUnavailable
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,11 @@ def plan_rollback(repo_id: str, to: str, connection: HubConnection) -> RollbackP
     """Hold the head against an earlier revision.
 
     Raises:
-        UsageError: there is no such repository.
-        HubUnavailable: there is no such revision, or the Hub does not answer.
+        UsageError: there is no such repository, or no such revision of it.
+        HubUnavailable: the Hub does not answer.
     """
     head = remote_tree(repo_id, connection)
-    target = remote_tree(repo_id, connection, revision=to)
+    target = _at(repo_id, to, connection)
     if head is None or target is None:
         raise UsageError(
             "the Hub knows no such repository, or this token may not see it",
@@ -60,6 +61,19 @@ def plan_rollback(repo_id: str, to: str, connection: HubConnection) -> RollbackP
         ),
         deletes=tuple(sorted(head.files.keys() - target.files.keys())),
     )
+
+
+def _at(repo_id: str, to: str, connection: HubConnection) -> RemoteTree | None:
+    from huggingface_hub.errors import RevisionNotFoundError
+
+    try:
+        return remote_tree(repo_id, connection, revision=to)
+    except HubUnavailable as error:
+        if not isinstance(error.__cause__, RevisionNotFoundError):
+            raise
+        raise UsageError(
+            error.what, where=error.where, expected=error.expected, next_step=error.next_step
+        ) from error
 
 
 def roll_back(plan: RollbackPlan, connection: HubConnection, *, progress: Progress) -> str:

@@ -150,12 +150,14 @@ class SettingsStep:
         connection: the Hub.
         public: whether `--public` was given.
         reviewed: the changes that were agreed to; None: whatever differs.
+        cards_only: whether `--cards-only` was given.
     """
 
     wanted: WantedSettings
     connection: HubConnection
     public: bool
     reviewed: tuple[SettingChange, ...] | None = None
+    cards_only: bool = False
 
     @property
     def starts_public(self) -> bool:
@@ -185,6 +187,28 @@ class SettingsStep:
                 where=f"{self.wanted.repo_id} on {self.connection.endpoint}",
                 expected="the settings that the plan was made from",
                 next_step=f"release plan {self.wanted.source.as_posix()}",
+            )
+
+    def require_closed(self) -> None:
+        """Refuse a pull request whose files more people would see than the manifest says.
+
+        Raises:
+            NotReady: the repository is or would be public, and is to be closed or gated.
+            HubUnavailable: the Hub does not answer.
+        """
+        if self.wanted.hub.visibility is None and self.wanted.hub.gated is None:
+            return
+        seen = self._seen() or SeenSettings(not self.starts_public, False)
+        wide = [each for each in repository_changes(self.wanted.hub, seen) if each.restricts]
+        if wide and not seen.is_private:
+            reasons = [str(each) for each in wide]
+            raise NotReady(
+                "the pull request would be open to more people than the manifest says:\n"
+                + "\n".join(f"  - {reason}" for reason in reasons),
+                reasons=reasons,
+                where=f"{self.wanted.repo_id} on {self.connection.endpoint}",
+                expected="a repository that is as closed as the manifest says",
+                next_step="leave --public out of a new one; else set this on its settings page",
             )
 
     def restrict(self) -> tuple[SettingChange, ...]:
@@ -296,7 +320,10 @@ class SettingsStep:
         self, done: Sequence[SettingChange], why: str, remedy: str | None
     ) -> SettingsNotApplied:
         told = "".join(f"\n  - done: {change}" for change in done)
-        again = f"release push {self.wanted.source.as_posix()}{' --public' if self.public else ''}"
+        options = (
+            f"{' --cards-only' if self.cards_only else ''}{' --public' if self.public else ''}"
+        )
+        again = f"release push {self.wanted.source.as_posix()}{options}{self.connection.option}"
         return SettingsNotApplied(
             f"the release is published; its settings are not all as the manifest says: {why}{told}",
             where=f"{self.wanted.repo_id} on {self.connection.endpoint}",

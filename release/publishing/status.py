@@ -6,13 +6,15 @@ its own files, and the Hub names those of the files that it holds.
 
 from __future__ import annotations
 
+import glob
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from manifests.build_folder import SAE_CONFIG
 from manifests.collection import CountedMember, load_collection
 from manifests.digests import bytes_sha256
 from manifests.load import LoadedManifest
@@ -26,6 +28,7 @@ from release.publishing.settings import (
     setting_changes,
     wanted_settings,
 )
+from release.publishing.version_tags import tag_of
 from validators.presenting.tally import counted
 
 State = Literal["published", "settings", "out of date", "changed", "foreign", "absent"]
@@ -69,6 +72,14 @@ def repository_status(loaded: LoadedManifest, connection: HubConnection) -> Repo
         return RepositoryStatus(name, repo_id, "absent", None, None, None)
     documents = _documents(repo_id, tree, connection)
     card, index = _json(documents.get("card.json")), _json(documents.get("config.json"))
+    if not tag_of(repo_id, tree.oid, connection):
+        # Of what lies in git the Hub names no SHA-256; a tagged commit was read back.
+        small = [
+            path
+            for path, file in tree.files.items()
+            if path.endswith(f"/{SAE_CONFIG}") and not file.lfs_sha256
+        ]
+        documents |= _documents(repo_id, tree, connection, small)
     release = _newest_release(repo_id, connection)
     if not _is_ours(card, "sae-release.card/") or not _is_ours(index, "sae-release.index/"):
         state: State = "foreign"
@@ -145,9 +156,11 @@ def settings_findings(
     return (*findings, *(change.drift for change in changes))
 
 
-def _documents(repo_id: str, tree: RemoteTree, connection: HubConnection) -> dict[str, bytes]:
+def _documents(
+    repo_id: str, tree: RemoteTree, connection: HubConnection, paths: Sequence[str] = _READ
+) -> dict[str, bytes]:
     wanted = [
-        path for path in _READ if path in tree.files and tree.files[path].size_bytes <= _MAX_BYTES
+        path for path in paths if path in tree.files and tree.files[path].size_bytes <= _MAX_BYTES
     ]
     if not wanted:
         return {}
@@ -157,7 +170,10 @@ def _documents(repo_id: str, tree: RemoteTree, connection: HubConnection) -> dic
         hub_errors_explained(f"reading the card of {repo_id}", connection),
     ):
         copy = connection.api().snapshot_download(
-            repo_id, revision=tree.oid, allow_patterns=wanted, cache_dir=cache
+            repo_id,
+            revision=tree.oid,
+            allow_patterns=[glob.escape(path) for path in wanted],
+            cache_dir=cache,
         )
         return {path: (Path(copy) / path).read_bytes() for path in wanted}
 
@@ -190,7 +206,9 @@ def _changed_files(
             found = tree.files.get(path)
             if found is None:
                 missing.append(path)
-            elif digest and found.lfs_sha256 and found.lfs_sha256 != digest:
+            elif digest and digest != (
+                found.lfs_sha256 or (bytes_sha256(documents[path]) if path in documents else digest)
+            ):
                 different.append(path)
     if missing:
         yield f"{counted(len(missing), 'file')} of SAEs missing: {_some(missing)}"

@@ -66,22 +66,25 @@ def require_usable(
 def way_back(repo_id: str, commit: str, parent: str, connection: HubConnection) -> str:
     """The command that brings back what was there before a commit, and what to do after it.
 
-    By the tag of the former release where it has one, else by its oid.
+    By the newest tag of that state where it has one, else by its oid. The commit that the Hub makes
+    with a repository is no state to go back to.
     """
-    former = parent if parent != commit else ""
+    api, former, tags = connection.api(), parent if parent != commit else "", []
     try:
-        with hub_errors_explained(f"reading the tags of {repo_id}", connection):
-            tags = connection.api().list_repo_refs(repo_id).tags
+        with hub_errors_explained(f"reading the history of {repo_id}", connection):
+            if not former:
+                history = api.list_repo_commits(repo_id, revision=commit)
+                former = history[1].commit_id if len(history) > 2 else ""
+            tags = api.list_repo_refs(repo_id).tags
     except ReleaseError:
-        tags = []
-    numbered = {
-        int(found[1]): tag
-        for tag in tags
-        if (found := _TAG.fullmatch(tag.name)) and tag.target_commit != commit
-    }
-    if former:
-        numbered = {n: tag for n, tag in numbered.items() if tag.target_commit == former}
-    to = numbered[max(numbered)].name if numbered else former
-    if not to:
+        if not former:
+            return "mend it, then push again"
+    if not former:
         return "mend it, then push again; there is no former release to go back to"
-    return f"release rollback {repo_id} --to {to}, then mend it and push again"
+    numbered = {
+        int(found[1]): tag.name
+        for tag in tags
+        if (found := _TAG.fullmatch(tag.name)) and tag.target_commit == former
+    }
+    to = numbered[max(numbered)] if numbered else former
+    return f"release rollback {repo_id} --to {to}{connection.option}, then mend it and push again"

@@ -11,6 +11,18 @@ _TAG = re.compile(r"release-([1-9][0-9]{0,8})")
 _ATTEMPTS = 10
 
 
+def tag_of(repo_id: str, commit: str, connection: HubConnection) -> str | None:
+    """The tag that numbers a commit as a release; None where it has none.
+
+    Raises:
+        HubUnavailable: the Hub does not answer.
+    """
+    with hub_errors_explained(f"reading the tags of {repo_id}", connection):
+        tags = connection.api().list_repo_refs(repo_id).tags
+    numbered = (tag for tag in tags if _TAG.fullmatch(tag.name))
+    return next((tag.name for tag in numbered if tag.target_commit == commit), None)
+
+
 def tag_release(repo_id: str, commit: str, connection: HubConnection) -> str:
     """Give a commit the next number and return the tag; the one that it has where it has one.
 

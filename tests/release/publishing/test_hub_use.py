@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -319,16 +320,45 @@ def test_the_way_back_is_the_former_tag_else_the_former_commit(
 ) -> None:
     api = connection.api()
     oids = [commit(**{"a.txt": content}) for content in (b"1", b"2", b"3")]
-    ask = f"release rollback {repo_id} --to "
-    assert way_back(repo_id, oids[2], oids[1], connection).startswith(ask + oids[1] + ",")
-    # Without a commit of its own, a push knows no former one.
-    assert "no former release" in way_back(repo_id, oids[2], oids[2], connection)
-    for number, oid in ((9, oids[0]), (10, oids[1])):
-        api.create_tag(repo_id, tag=f"release-{number}", revision=oid)
-    assert way_back(repo_id, oids[2], oids[1], connection).startswith(ask + "release-10,")
-    assert way_back(repo_id, oids[2], oids[0], connection).startswith(ask + "release-9,")
-    assert way_back(repo_id, oids[2], oids[2], connection).startswith(ask + "release-10,")
-    assert way_back(repo_id, oids[1], oids[1], connection).startswith(ask + "release-9,")
+
+    def back(commit: str, parent: str) -> str:
+        """The revision of the command that is printed."""
+        said = way_back(repo_id, commit, parent, connection)
+        found = re.match(rf"release rollback {repo_id} --to (\S+) --hub (\S+),", said)
+        assert found is None or found[2] == connection.endpoint
+        return found[1] if found else said
+
+    assert back(oids[2], oids[1]) == oids[1]
+    # A push without a commit of its own goes by the history, and not by the newest tag.
+    api.create_tag(repo_id, tag="release-9", revision=oids[0])
+    assert back(oids[2], oids[2]) == oids[1]
+    api.create_tag(repo_id, tag="release-10", revision=oids[1])
+    assert back(oids[2], oids[1]) == "release-10"
+    assert back(oids[2], oids[0]) == "release-9"
+    assert back(oids[2], oids[2]) == "release-10"
+    assert back(oids[1], oids[1]) == "release-9"
+    assert "no former release" in back(oids[0], oids[0])
+
+
+def test_cards_that_failed_on_the_hub_get_no_tag_from_pushing_them_again(
+    release: Release, connection: HubConnection, repo_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_use, "_load", lambda *_: (4, []))
+    first = pushed(release, connection)
+    own_partial(release, LOADING, block("x = 1"))
+    monkeypatch.setattr(hub_use, "_load", lambda *_: (0, ["broken"]))
+    for _ in range(2):
+        with pytest.raises(UnusableRelease, match="broken"):
+            pushed(release, connection, cards_only=True)
+        assert tags(repo_id, connection) == {"release-1": first.commit}
+    monkeypatch.setattr(hub_use, "_load", lambda *_: (4, []))
+    again = pushed(release, connection, cards_only=True)
+    assert (again.tag, again.n_commits) == ("release-2", 0)
+    # A head with a tag was used before: nothing is loaded for cards that change nothing.
+    (release.build.work / "receipt.json").unlink()
+    monkeypatch.setattr(hub_use, "_load", lambda *_: (0, ["broken"]))
+    still = pushed(release, connection, cards_only=True)
+    assert still.use is not None and still.use.outcome == "not tried"
 
 
 def test_saes_elsewhere_are_asked_for_only_if_the_code_names_them(release: Release) -> None:

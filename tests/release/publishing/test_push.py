@@ -199,7 +199,8 @@ def test_what_does_not_come_back_is_told_with_the_way_back(
     with pytest.raises(ReadBackMismatch) as caught:
         publish(repo_id, files, connection)
     assert f"{name} has sha256 {'0' * 12}" in str(caught.value)
-    assert f"release rollback {repo_id} --to {first.tag}, then mend it" in str(caught.value)
+    way_back = f"release rollback {repo_id} --to {first.tag} --hub {connection.endpoint}"
+    assert f"{way_back}, then mend it" in str(caught.value)
 
 
 def test_a_wrong_token_is_told_without_being_shown(tmp_path, hub) -> None:

@@ -231,6 +231,36 @@ def test_a_plan_of_a_new_repository_is_finished_after_an_attempt_that_only_made_
     assert publish(reviewed=plan).n_commits == 1
 
 
+def test_a_plan_of_a_new_repository_is_held_against_the_files(
+    connection, repo_id, files, publish, planned
+) -> None:
+    other = dict(files)
+    del other["README.md"]
+    with pytest.raises(StalePlan, match=r"README\.md is not the file that was planned"):
+        publish(reviewed=planned(repo_id, other))
+    assert remote_tree(repo_id, connection) is None
+
+
+def test_what_others_put_into_a_repository_while_it_is_made_stays(
+    connection, repo_id, files, publish, planned, monkeypatch
+) -> None:
+    real = HfApi.create_repo
+
+    def late(self: HfApi, *names: str, **how: object) -> object:
+        monkeypatch.undo()
+        api = connection.api()
+        api.create_repo(repo_id)
+        api.create_commit(
+            repo_id, [CommitOperationAdd("theirs.txt", b"theirs")], commit_message="theirs"
+        )
+        return real(self, *names, **how)
+
+    monkeypatch.setattr(HfApi, "create_repo", late)
+    with pytest.raises(StalePlan, match="somebody else made the repository"):
+        publish(reviewed=planned(repo_id, files))
+    assert connection.api().list_repo_commits(repo_id)[0].title == "theirs"
+
+
 def test_a_plan_of_a_new_repository_is_stale_once_others_put_something_there(
     connection, repo_id, files, publish, planned, commit
 ) -> None:

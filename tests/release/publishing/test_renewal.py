@@ -258,6 +258,67 @@ def test_a_card_that_was_rendered_without_numbers_is_renewed_with_them(
     assert "0.810" in readme
 
 
+def test_a_collection_shows_no_numbers_of_a_card_that_is_refused(
+    clone: Clone, published: Any, connection: HubConnection, tmp_path: Path
+) -> None:
+    published("one")
+    path = clone.reworded("one")
+    shelf = clone.root / "shelf"
+    (shelf / "study.yaml").write_text(
+        "defaults: {license: mit}\nbase_models:\n"
+        "  m: {id: demo/tiny-llama, n_layers: 4, d_model: 8}\n",
+        encoding="utf-8",
+    )
+    page = shelf / "zall.yaml"
+    stated = {"kind": "collection", "schema_version": 1, "repo_id": f"{clone.prefix}-all"}
+    members = [{"base_model": "m", "manifest": "one.yaml"}]
+    stated |= {"title": "T", "summary": "S.", "study": "study.yaml", "members": members}
+    page.write_text(yaml.safe_dump(stated, sort_keys=False), encoding="utf-8")
+    assert clone.run("push", str(path), "--cards-only", "--yes")[0] == 0
+    assert main(["render", str(page), "--build", str(clone.root / "build")]) == 0
+    assert clone.run("push", str(page), "--yes")[0] == 0
+    shown = commits(clone, "all", connection)
+    # Other numbers than those that are published, in a build of its own.
+    build = clone.build("one")
+    made = tmp_path / "made" / "one" / "build" / "tiny" / "repository" / SAE
+    shutil.copytree(made, build.repository / SAE)
+    report = build.report_json.read_text(encoding="utf-8")
+    assert "0.81" in report
+    build.report_json.write_text(report.replace("0.81", "0.99"), encoding="utf-8")
+    code, said = clone.run("push", "--all", "--cards-only", "--yes")
+    assert code == 1
+    assert "its page would lose the numbers of" in said and "mend one first" in said
+    assert commits(clone, "all", connection) == shown
+
+
+def test_options_beside_a_plan_are_refused(
+    clone: Clone, published: Any, connection: HubConnection
+) -> None:
+    published("one")
+    clone.reworded("one")
+    plan = clone.root / "plan.json"
+    assert clone.run("plan", "--all", "--cards-only", "--out", str(plan))[0] == 0
+    before = commits(clone, "one", connection)
+    for option in ("--cards-only", "--all", "--delete"):
+        code, said = clone.run("push", str(plan), option, "--yes")
+        assert code == 2 and "the plan alone" in said
+    assert commits(clone, "one", connection) == before
+
+
+def test_a_plan_is_kept_in_a_json_file(
+    clone: Clone, published: Any, connection: HubConnection
+) -> None:
+    published("one")
+    clone.reworded("one")
+    code, said = clone.run("plan", "--all", "--cards-only", "--out", str(clone.root / "plan"))
+    assert code == 2 and "plan.json" in said
+    assert not (clone.root / "plan").exists()
+    plan = clone.root / "plan.json"
+    code, said = clone.run("plan", "--all", "--cards-only", "--out", str(plan))
+    next_command = f"release push {plan} --hub {connection.endpoint} --build {clone.root / 'build'}"
+    assert code == 0 and next_command in said
+
+
 def test_a_plan_of_cards_renders_them_and_is_carried_out_as_it_was_reviewed(
     clone: Clone, published: Any, connection: HubConnection
 ) -> None:

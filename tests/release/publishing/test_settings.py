@@ -228,6 +228,33 @@ def test_a_pull_request_changes_no_setting(publish, connection, repo_id, writes)
     assert state(connection, repo_id) == (True, False)
 
 
+@pytest.mark.parametrize(
+    ("stated", "told"),
+    [({"gated": "manual"}, "gated"), ({"visibility": "private"}, "visibility")],
+)
+def test_a_pull_request_to_a_public_repository_that_is_to_be_closed_is_refused(
+    publish, connection, repo_id, stated, told
+) -> None:
+    publish(public=True)
+    publish.path.write_bytes(b"more\n")
+    head = connection.api().model_info(repo_id).sha
+    with pytest.raises(NotReady, match="open to more people") as caught:
+        publish(pull_request=True, **stated)
+    assert told in str(caught.value)
+    assert connection.api().model_info(repo_id).sha == head
+    assert list(connection.api().get_repo_discussions(repo_id)) == []
+
+
+def test_a_new_gated_repository_is_not_opened_by_a_pull_request(
+    publish, connection, repo_id
+) -> None:
+    with pytest.raises(NotReady, match="open to more people"):
+        publish(public=True, pull_request=True, gated="auto")
+    assert not connection.api().repo_exists(repo_id)
+    assert publish(pull_request=True, gated="auto").pull_request
+    assert state(connection, repo_id) == (True, False)
+
+
 def test_a_refused_setting_says_what_is_published_and_how_to_go_on(
     publish, connection, repo_id, running_hub, tmp_path
 ) -> None:
@@ -240,7 +267,8 @@ def test_a_refused_setting_says_what_is_published_and_how_to_go_on(
     told = str(caught.value)
     assert "the release is published" in told
     assert "403" in told
-    assert "release push manifests/x.yaml (sends no file again)" in told
+    again = f"release push manifests/x.yaml --hub {connection.endpoint}"
+    assert f"{again} (sends no file again)" in told
     assert caught.value.exit_code == 4
     content = connection.api().hf_hub_download(
         repo_id, "notes.txt", cache_dir=tmp_path / "cache", token=connection.token
