@@ -17,23 +17,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from cards.block_results import CARD
 from cards.stage import README
 from manifests.build_folder import BuildFolder
 from manifests.load import LoadedManifest
 from manifests.progress import Progress
 from manifests.tool_version import tool_version
-from release.gate import NotReady
 from release.hub_connection import HubConnection, hub_errors_explained
-from release.provenance.model_signature import SIGNATURE, signed_paths
 from release.provenance.signing import PrivateKey, WorkflowIdentity
+from release.publishing.agreed_change import (
+    StalePlan,
+    deletes_left,
+    require_same,
+    require_signature,
+)
 from release.publishing.hub_use import HubUse, use_from_hub
 from release.publishing.one_commit import Commit, one_commit
 from release.publishing.plan import RepositoryPlan
 from release.publishing.read_back import read_back
 from release.publishing.ready_release import ready_release
 from release.publishing.receipts import keep_receipt
-from release.publishing.release_files import ADDED_BY_PUSH, ReleaseFile
+from release.publishing.release_files import ReleaseFile
 from release.publishing.remote_tree import RemoteTree, remote_tree
 from release.publishing.setting_change import SettingChange
 from release.publishing.settings import SettingsStep, wanted_settings
@@ -42,10 +45,6 @@ from release.publishing.use_outcome import kept_use, require_usable, way_back
 from release.publishing.version_tags import tag_of, tag_release
 from validators.presenting.tally import counted
 from validators.reading.repository import HubUnavailable
-
-
-class StalePlan(NotReady):
-    """What lies on disk or on the Hub is no longer what the plan was made from."""
 
 
 @dataclass(frozen=True)
@@ -249,7 +248,7 @@ def publish_files(
     """
     found = plan_push(repo_id, files, connection)
     if reviewed is not None:
-        _require_same(reviewed, files, found, connection)
+        require_same(reviewed, files, found, connection)
     if found is None:
         with hub_errors_explained(f"creating {repo_id}", connection):
             connection.api().create_repo(repo_id, private=not public, exist_ok=True)
@@ -262,7 +261,7 @@ def publish_files(
                 next_step="look at what it holds, then run the same command again",
             )
     if found is not None:
-        _require_signature(repo_id, found, _deletes_left(reviewed, found), connection)
+        require_signature(repo_id, found, deletes_left(reviewed, found), connection)
     if found is None:
         raise HubUnavailable(
             "was made, but the Hub does not show it",
@@ -272,7 +271,7 @@ def publish_files(
         )
     if before_commit is not None:
         before_commit()
-    deletes = _deletes_left(reviewed, found)
+    deletes = deletes_left(reviewed, found)
     commit, link = found.parent, None
     if found.sends or deletes:
         done = one_commit(
@@ -316,29 +315,6 @@ def publish_files(
     )
 
 
-def _require_signature(
-    repo_id: str, found: TreeDifference, deletes: tuple[str, ...], connection: HubConnection
-) -> None:
-    """Refuse to leave a signature beside SAEs that it does not sign.
-
-    Raises:
-        NotReady: one would stay, and a file that it covers changes.
-    """
-    changed = signed_paths(file.path_in_repo for file in found.sends)
-    if changed and SIGNATURE in found.stays and SIGNATURE not in deletes:
-        raise NotReady(
-            f"{SIGNATURE} is published, and signs other bytes of {counted(len(changed), 'file')}",
-            where=f"{repo_id} on {connection.endpoint}",
-            expected="SAEs that their signature is good for",
-            next_step="--sign them anew, or give the signature up: plan and push with --delete",
-        )
-
-
-def _deletes_left(reviewed: RepositoryPlan | None, found: TreeDifference) -> tuple[str, ...]:
-    """The files that are to be deleted and are still there."""
-    return tuple(path for path in reviewed.deletes if path in found.stays) if reviewed else ()
-
-
 def plan_push(
     repo_id: str, files: dict[str, ReleaseFile], connection: HubConnection
 ) -> TreeDifference | None:
@@ -370,43 +346,3 @@ def _commit(found: TreeDifference, files: dict[str, ReleaseFile], deletes: Seque
         parent=found.parent,
         is_done=is_done,
     )
-
-
-def _require_same(
-    reviewed: RepositoryPlan,
-    files: dict[str, ReleaseFile],
-    found: TreeDifference | None,
-    connection: HubConnection,
-) -> None:
-    """Refuse a plan that was made from another head, or from other bytes on disk.
-
-    A plan that was carried out already is not stale: there is nothing left to do. Nor is one for
-    a repository that did not exist, once an attempt that broke off has made it and nothing more.
-    """
-    sends = {file.path_in_repo: file.sha256 for file in reviewed.sends}
-    head = found.parent if found else None
-    if reviewed.parent is None and found is not None and found.is_of_new_repository:
-        head = None
-    lacking = found.sends if found else files.values()
-    now = {file.path_in_repo: file.sha256 for file in lacking}
-    if head == reviewed.parent:
-        other = sorted(
-            path for path in sends.keys() | now.keys() if sends.get(path) != now.get(path)
-        )
-        # What came of the code blocks, who assembled the release and who signed it, is written by
-        # the push.
-        other = [path for path in other if path not in (CARD, *ADDED_BY_PUSH)]
-        reasons = [f"{path} is not the file that was planned" for path in other]
-    elif found is not None and not now and not _deletes_left(reviewed, found):
-        reasons = []
-    else:
-        was = reviewed.parent[:12] if reviewed.parent else "no repository"
-        reasons = [f"the head was {was}, and is {head[:12] if head else 'no repository'}"]
-    if reasons:
-        raise StalePlan(
-            "the plan is stale:\n" + "\n".join(f"  - {reason}" for reason in reasons),
-            reasons=reasons,
-            where=f"{reviewed.repo_id} on {connection.endpoint}",
-            expected="the head and the files that the plan was made from",
-            next_step=f"release plan {reviewed.manifest}",
-        )

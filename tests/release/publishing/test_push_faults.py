@@ -12,9 +12,10 @@ import pytest
 from huggingface_hub import CommitOperationAdd, HfApi
 
 from manifests.progress import Silent
+from release.publishing.agreed_change import StalePlan
 from release.publishing.one_commit import HeadMoved
 from release.publishing.plan import PlannedFile, RepositoryPlan
-from release.publishing.push import StalePlan, plan_push, publish_files
+from release.publishing.push import plan_push, publish_files
 from release.publishing.release_files import describe_file
 from release.publishing.remote_tree import remote_tree
 from release.publishing.version_tags import tag_release
