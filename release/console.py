@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from release.text_table import TextTable
     from validators.report import Report
 
+# The width of a file: no line that is written for people is as long.
+UNBOUNDED = 1_000_000
 _FULL_WIDTH = 80
 # The indent of a line, and a short label that stands in a column of its own.
 _HEAD = re.compile(r" *(?:\S+(?: \S+){0,2} {2,})?")
@@ -54,31 +56,26 @@ def stderr_console() -> Console:
 def _console(*, stderr: bool, soft_wrap: bool) -> Console:
     from rich.console import Console
 
-    width = height = None
-    # A terminal without cursor movements is 80 columns wide to rich, however wide it is.
-    if os.environ.get("TERM", "").lower() in ("dumb", "unknown"):
-        width, height = shutil.get_terminal_size()
-    return Console(
-        stderr=stderr,
-        soft_wrap=soft_wrap,
-        highlight=False,
-        emoji=False,
-        markup=False,
-        width=width,
-        height=height,
+    console = Console(
+        stderr=stderr, soft_wrap=soft_wrap, highlight=False, emoji=False, markup=False
     )
+    columns = os.environ.get("COLUMNS", "")
+    is_width_given = columns.isdecimal() and int(columns) > 0
+    if not console.is_terminal and not is_width_given:
+        # In a log file every line stays whole: a path in two lines is no path.
+        console.size = (UNBOUNDED, console.height)
+    elif console.is_dumb_terminal or console.width < 1:
+        # A terminal without cursor movements is 80 columns wide to rich, however wide it is, and
+        # one has no column at all where COLUMNS is 0.
+        console.size = shutil.get_terminal_size()
+    return console
 
 
 def show(*results: str | TextTable) -> None:
-    """Print results for people to stdout, to the width of a terminal.
-
-    In a log file every line stays whole: a path in two lines is no path.
-    """
+    """Print results for people to stdout, to the width of a terminal."""
     console = stdout_console()
-    is_wide = not console.is_terminal and "COLUMNS" not in os.environ
     for result in results:
-        width = None if is_wide else console.width
-        text = result if isinstance(result, str) else result.text(width)
+        text = result if isinstance(result, str) else result.text(console.width)
         console.print(_to_width(text, console), soft_wrap=True)
 
 
@@ -120,7 +117,7 @@ def write_file(path: Path, text: str) -> None:
 
 
 def terminal_width() -> int:
-    """Columns that a person sees; 80 where there is no terminal."""
+    """Columns that a person sees; more than any line has in a file or a pipe."""
     return stdout_console().width
 
 

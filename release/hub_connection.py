@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from manifests.errors import UsageError
 from manifests.nearest import did_you_mean
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 EMBEDDED = "embedded"
+
+
+class UnusableToken(UsageError):
+    """There is a token, and it cannot be read or cannot be sent."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,8 @@ def connect(hub: str | None, *, build: Path) -> Iterator[HubConnection]:
         build: the build folder; the embedded Hub keeps its state in `hub/` below it.
 
     Raises:
-        UsageError: `hub` is neither a URL nor `embedded`.
+        UsageError: `hub` is neither a URL nor `embedded`, or `HF_ENDPOINT` is no URL.
+        UnusableToken: the token cannot be read, or no request can carry it.
         HubUnavailable: `HF_OIDC_RESOURCE` asks for keyless publishing, and there is no token.
         PortInUse, HubRootInUse: the embedded Hub cannot be started.
     """
@@ -98,13 +105,7 @@ def connect(hub: str | None, *, build: Path) -> Iterator[HubConnection]:
         return
     from huggingface_hub import constants, get_token
 
-    if hub is not None and not hub.startswith(("http://", "https://")):
-        raise UsageError(
-            f"--hub got {hub!r}",
-            expected="a URL such as https://huggingface.co, or the word embedded",
-            next_step=did_you_mean(hub, (EMBEDDED,)),
-        )
-    endpoint = (hub or constants.ENDPOINT).rstrip("/")
+    endpoint = address_of(hub)
     if endpoint == constants.ENDPOINT.rstrip("/") and not constants.HF_HUB_DISABLE_IMPLICIT_TOKEN:
         if os.environ.get("HF_OIDC_RESOURCE"):
             # The client keeps the token and exchanges it anew five minutes before it expires.
@@ -112,10 +113,81 @@ def connect(hub: str | None, *, build: Path) -> Iterator[HubConnection]:
             _ = keyless.token
             yield keyless
         else:
-            yield HubConnection(endpoint, get_token())
+            yield HubConnection(endpoint, _usable(get_token, endpoint))
     else:
         # The saved token is for the default Hub; another address gets one only when it is given.
-        yield HubConnection(endpoint, os.environ.get("HF_TOKEN") or None)
+        token = _usable(lambda: os.environ.get("HF_TOKEN"), endpoint)
+        yield HubConnection(endpoint, token)
+
+
+def address_of(hub: str | None) -> str:
+    """The URL of a Hub that is not the embedded one, without a final slash.
+
+    Args:
+        hub: as `--hub` names it; None for huggingface_hub's own default (`HF_ENDPOINT`).
+
+    Raises:
+        UsageError: what names it is no URL.
+    """
+    from huggingface_hub import constants
+
+    if hub is not None and not _is_url(hub):
+        raise UsageError(
+            f"--hub got {hub!r}",
+            expected="a URL such as https://huggingface.co, or the word embedded",
+            next_step=did_you_mean(hub, (EMBEDDED,)),
+        )
+    endpoint = (hub or constants.ENDPOINT).rstrip("/")
+    if not _is_url(endpoint):
+        is_host = re.fullmatch(r"[\w.-]+(:\d+)?", endpoint)
+        scheme = "http" if endpoint.startswith(("localhost", "127.")) else "https"
+        raise UsageError(
+            f"HF_ENDPOINT is no URL: {endpoint!r}",
+            expected="an address that begins with https:// or http://",
+            next_step=f"write {scheme}://{endpoint}" if is_host else "write https://huggingface.co",
+        )
+    return endpoint
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
+def _usable(token_of: Callable[[], str | None], endpoint: str) -> str | None:
+    """A token for a Hub, without the blanks around it; it is never printed.
+
+    Raises:
+        UnusableToken: its file cannot be read, or it has characters that no header may carry.
+    """
+    from huggingface_hub import constants
+
+    from release.doctor.token import token_source
+
+    file = Path(constants.HF_TOKEN_PATH)
+    try:
+        token = (token_of() or "").strip()
+        is_sendable = all("!" <= character <= "~" for character in token)
+    except UnicodeDecodeError:
+        token, is_sendable = "", False
+    except OSError as error:
+        raise UnusableToken(
+            f"the saved token cannot be read ({error.strerror or type(error).__name__})",
+            where=str(file),
+            expected="a file that this user may read",
+            next_step="move it with HF_HOME, or set HF_TOKEN",
+        ) from error
+    if not is_sendable:
+        raise UnusableToken(
+            "the token holds characters that no token has",
+            where=token_source(file).name,
+            expected="letters, digits and signs of ASCII, without blanks",
+            next_step=f"copy it again from {endpoint}/settings/tokens",
+        )
+    return token or None
 
 
 @contextmanager

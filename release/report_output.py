@@ -49,11 +49,13 @@ def _rendered(
 ) -> str:
     match output_format:
         case OutputFormat.text:
+            from release.console import UNBOUNDED
             from validators.mendable import mendable_codes
             from validators.presenting.present import report_text
 
             return report_text(
                 report,
+                width=UNBOUNDED,
                 next_command=next_command,
                 mendable=mendable_codes(report),
                 mend_command=mend_command,

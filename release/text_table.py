@@ -20,17 +20,13 @@ class TextTable:
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
-    def text(self, width: int | None) -> str:
-        """The table's lines: columns where they fit, else some lines for each row.
-
-        Args:
-            width: columns of the terminal; None in a log file, which has room for every line.
-        """
+    def text(self, width: int) -> str:
+        """The table's lines: columns where they fit into a width, else some lines for each row."""
         sizes = [
             max(cell_len(row[place]) for row in (self.header, *self.rows))
             for place in range(len(self.header))
         ]
-        if width is None or sum(sizes) + len(_GAP) * (len(sizes) - 1) <= width:
+        if sum(sizes) + len(_GAP) * (len(sizes) - 1) <= width:
             return "\n".join(_columns(row, sizes) for row in (self.header, *self.rows))
         return "\n".join(line for row in self.rows for line in _record(self.header, row, width))
 

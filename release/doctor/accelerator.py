@@ -80,9 +80,9 @@ def _broken_torch(failure: ImportFailure, found: Installation, *, platform: str)
     what = f"is installed and cannot be imported: {failure.why}"
     if platform == "win32" and ("WinError 126" in failure.why or "DLL" in failure.why):
         return Line("torch", State.BROKEN, what, f"install Microsoft's C++ runtime: {_RUNTIME}")
-    again = f"{found.python} -m pip install --force-reinstall torch"
+    again = found.pip_install("--force-reinstall torch")
     if found.kind == "checkout":
-        again = "python make.py clean, then python make.py setup"
+        again = found.reinstall()
     return Line("torch", State.BROKEN, what, again)
 
 

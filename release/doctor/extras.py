@@ -5,7 +5,6 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Iterable
 from importlib.metadata import PackageNotFoundError, metadata, version
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from release.doctor.installation import NAME, Installation
@@ -52,7 +51,7 @@ def requirement_lines(
         again = (
             "python make.py setup"
             if found.kind == "checkout"
-            else f'{found.python} -m pip install -e "{found.folder}"'
+            else found.pip_install(f'-e "{found.folder}"')
         )
         what = f"pyproject.toml has extras that were not there at installation: {', '.join(stale)}"
         lines.append(Line("extras", State.NOTE, what, again))
@@ -109,8 +108,7 @@ def _of_base(wanted: list[Requirement], found: Installation, version_of: Version
     there, absent, unfit = _sorted_out(wanted, version_of)
     if not absent and not unfit:
         return Line("base", State.OK, f"{len(there)} packages in the versions that are needed")
-    mend = found.add_extra("measure").replace("[measure]", "")
-    return Line("base", State.BROKEN, "; ".join([*_absent(absent), *unfit]), mend)
+    return Line("base", State.BROKEN, "; ".join([*_absent(absent), *unfit]), found.add_extra(""))
 
 
 def _of_extra(
@@ -158,8 +156,10 @@ def _sorted_out(
 
 def _unknown_extras(found: Installation, extras: list[str]) -> list[str]:
     """The extras of an editable installation's pyproject.toml that its metadata lacks."""
-    file = found.folder / "pyproject.toml" if found.folder else Path("pyproject.toml")
-    if found.folder is None or not file.is_file():
+    if found.folder is None or not found.is_editable:
+        return []
+    file = found.folder / "pyproject.toml"
+    if not file.is_file():
         return []
     project = tomllib.loads(file.read_text(encoding="utf-8")).get("project", {})
     return sorted(set(project.get("optional-dependencies", {})) - set(extras))

@@ -56,21 +56,48 @@ def folder_line(
     """One folder's line; a folder that is not there yet is judged by the nearest one above it."""
     is_writable = is_writable or _is_writable
     path = place.path.absolute()
-    nearest = next(folder for folder in (path, *path.parents) if folder.exists())
-    moved = f"move it with {place.variable}" if place.variable else "make room there"
+    moved = f"move it with {place.variable}" if place.variable else None
+    opened = moved or "let this user read it and write to it"
+    try:
+        nearest = nearest_there(path)
+        if nearest is None:
+            what = f"{path}: there is no such drive"
+            return Line(place.topic, State.BROKEN, what, moved or f"connect {path.anchor}")
+        is_folder = nearest.is_dir()
+        free = free_bytes(nearest)
+    except OSError as error:
+        what = f"{path} cannot be looked into ({error.strerror or type(error).__name__})"
+        return Line(place.topic, State.BROKEN, what, opened)
     size = "not there yet"
-    if path.is_dir():
+    if nearest == path and is_folder:
         n_bytes, is_whole = size_of(path)
         size = f"{'' if is_whole else 'at least '}{shown_bytes(n_bytes)}"
-    free = free_bytes(nearest)
     told = f"{path}, {size}, {shown_bytes(free)} free"
-    if not nearest.is_dir():
-        return Line(place.topic, State.BROKEN, f"{told}; {nearest} is no folder", moved)
+    if not is_folder:
+        what = f"{told}; {nearest} is no folder"
+        return Line(place.topic, State.BROKEN, what, moved or f"move {nearest} away")
     if not is_writable(nearest):
-        return Line(place.topic, State.BROKEN, f"{told}; {nearest} cannot be written to", moved)
+        return Line(place.topic, State.BROKEN, f"{told}; {nearest} cannot be written to", opened)
     if free < LEAST_FREE_BYTES:
-        return Line(place.topic, State.NOTE, f"{told}, which a model may not fit into", moved)
+        what = f"{told}, which a model may not fit into"
+        return Line(place.topic, State.NOTE, what, moved or "make room there")
     return Line(place.topic, State.OK, told)
+
+
+def nearest_there(path: Path) -> Path | None:
+    """An absolute path, or the nearest above it that is there; None without its very drive.
+
+    Raises:
+        OSError: one of them cannot be looked at. `Path.exists` raises then, or says no, by the
+            version of Python.
+    """
+    for one in (path, *path.parents):
+        try:
+            one.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        return one
+    return None
 
 
 def size_of(folder: Path, *, most_entries: int = _MOST_ENTRIES) -> tuple[int, bool]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -29,9 +30,10 @@ class Installation:
     Attributes:
         version: of the tool; None where it runs from its source without being installed.
         kind: `checkout` is an editable installation beside make.py.
-        folder: the source of an editable installation.
+        folder: the source on this machine that it was installed from.
         origin: the URL of one that was installed from a repository or an archive.
         python: how its interpreter is called on a command line.
+        has_pip: whether its environment has pip; uv makes environments without it.
     """
 
     version: str | None
@@ -39,21 +41,49 @@ class Installation:
     folder: Path | None = None
     origin: str | None = None
     python: str = "python"
+    has_pip: bool = True
+
+    @property
+    def is_editable(self) -> bool:
+        """Whether what is imported is the source in `folder`."""
+        return self.kind in ("checkout", "editable")
+
+    def pip_install(self, wanted: str) -> str:
+        """The line that installs packages into the tool's own environment."""
+        if self.kind == "pipx":
+            return f"pipx runpip {NAME} install {wanted}"
+        if self.kind == "uv tool" or not self.has_pip:
+            return f'uv pip install --python "{sys.executable}" {wanted}'
+        return f"{self.python} -m pip install {wanted}"
 
     def add_extra(self, extra: str) -> str:
-        """The line that installs an extra."""
+        """The line that installs an extra, or what the base lacks where `extra` is empty."""
+        if self.kind in ("pipx", "uv tool"):
+            return f"{self.kind} install --force {self._source(extra)}"
+        return self.pip_install(self._source(extra))
+
+    def reinstall(self) -> str:
+        """The line that installs the tool and its packages anew."""
+        if self.kind == "checkout":
+            return "python make.py clean, then python make.py setup"
         if self.kind == "pipx":
-            return f'pipx install --force "{NAME}[{extra}]"'
+            return f"pipx reinstall {NAME}"
         if self.kind == "uv tool":
-            return f'uv tool install --force "{NAME}[{extra}]"'
-        pip = f"{self.python} -m pip install"
-        if self.folder is not None:
-            constraints = self.folder / "constraints.txt"
-            pinned = f'-c "{constraints}" ' if constraints.is_file() else ""
-            return f'{pip} {pinned}-e "{self.folder}[{extra}]"'
-        if self.origin is not None:
-            return f'{pip} "{NAME}[{extra}] @ {self.origin}"'
-        return f'{pip} "{NAME}[{extra}]"'
+            return f"uv tool upgrade --reinstall {NAME}"
+        source = "-e ." if self.version is None else self._source("")
+        return self.pip_install(f"--force-reinstall {source}")
+
+    def _source(self, extra: str) -> str:
+        """What to install, from where it came from, with an extra or without."""
+        extras = f"[{extra}]" if extra else ""
+        if self.folder is None:
+            origin = f" @ {self.origin}" if self.origin else ""
+            return f'"{NAME}{extras}{origin}"'
+        if not self.is_editable:
+            return f'"{self.folder}{extras}"'
+        constraints = self.folder / "constraints.txt"
+        pinned = f'-c "{constraints}" ' if constraints.is_file() else ""
+        return f'{pinned}-e "{self.folder}{extras}"'
 
     def take_torch(self, version: str, build: str) -> str:
         """The line that replaces torch by its build for a CUDA, such as `cu126`."""
@@ -61,11 +91,7 @@ class Installation:
             return f"python make.py setup --torch {'cuda' if build == 'cu126' else build}"
         bare = version.partition("+")[0]
         wanted = f"--index-url {TORCH_INDEX}{build} torch=={bare}+{build}"
-        if self.kind == "pipx":
-            return f"pipx runpip {NAME} install {wanted}"
-        if self.kind == "uv tool":
-            return f'uv pip install --python "{sys.executable}" {wanted}'
-        return f"{self.python} -m pip install {wanted}"
+        return self.pip_install(wanted)
 
 
 def installation() -> Installation:
@@ -74,7 +100,8 @@ def installation() -> Installation:
         found: Distribution | None = distribution(NAME)
     except PackageNotFoundError:
         found = None
-    return describe(found, prefix=Path(sys.prefix), python=python_command(sys.executable))
+    described = describe(found, prefix=Path(sys.prefix), python=python_command(sys.executable))
+    return replace(described, has_pip=importlib.util.find_spec("pip") is not None)
 
 
 def describe(found: Distribution | None, *, prefix: Path, python: str) -> Installation:
@@ -83,19 +110,27 @@ def describe(found: Distribution | None, *, prefix: Path, python: str) -> Instal
         return Installation(None, "source", python=python)
     direct = json.loads(found.read_text("direct_url.json") or "{}")
     url = str(direct.get("url", ""))
-    if direct.get("dir_info", {}).get("editable"):
-        folder = Path(url2pathname(urlsplit(url).path))
+    folder = Path(url2pathname(urlsplit(url).path)) if "dir_info" in direct else None
+    if folder is not None and direct["dir_info"].get("editable"):
         is_checkout = (folder / "make.py").is_file() and prefix == folder / ".venv"
         return Installation(
             found.version, "checkout" if is_checkout else "editable", folder, python=python
         )
+    kind: Kind = "pip"
     if (prefix / "pipx_metadata.json").is_file():
-        return Installation(found.version, "pipx", python=python)
-    if (prefix / "uv-receipt.toml").is_file():
-        return Installation(found.version, "uv tool", python=python)
-    vcs = direct.get("vcs_info")
-    origin = f"{vcs['vcs']}+{url}@{vcs['commit_id']}" if vcs else url or None
-    return Installation(found.version, "pip", origin=origin, python=python)
+        kind = "pipx"
+    elif (prefix / "uv-receipt.toml").is_file():
+        kind = "uv tool"
+    return Installation(found.version, kind, folder, None if folder else _origin(direct), python)
+
+
+def _origin(direct: dict[str, Any]) -> str | None:
+    """A repository at its commit, or an archive, as a requirement names it; None for an index."""
+    url = str(direct.get("url", ""))
+    if vcs := direct.get("vcs_info"):
+        url = f"{vcs['vcs']}+{url}@{vcs['commit_id']}"
+    inside = f"#subdirectory={direct['subdirectory']}" if direct.get("subdirectory") else ""
+    return f"{url}{inside}" if url else None
 
 
 def python_command(executable: str, *, windows: bool = os.name == "nt") -> str:
@@ -133,11 +168,14 @@ def installation_lines(
                 "tool",
                 State.NOTE,
                 "runs from its source and is not installed, so that its extras are not known",
-                f"{found.python} -m pip install -e .",
+                found.pip_install("-e ."),
             ),
         ]
-    where = f" in {found.folder}" if found.folder else f" from {found.origin}" * bool(found.origin)
-    how = {"checkout": "editable, by make.py", "pip": "by pip"}.get(found.kind, found.kind)
+    source = found.folder or found.origin
+    where = f" {'in' if found.is_editable else 'from'} {source}" if source else ""
+    how = {"checkout": "editable, by make.py", "pip": "by pip" if found.has_pip else "by uv"}.get(
+        found.kind, found.kind
+    )
     lines.append(Line("tool", State.OK, f"{NAME} {found.version}, {how}{where}"))
     if shutil.which("release") is None:
         lines.append(

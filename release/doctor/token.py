@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from manifests.errors import ReleaseError
 from release.doctor.line import Line, State
 
 _VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
@@ -16,10 +19,17 @@ _WRITES = ("repo.write", "repo.content.write")
 
 @dataclass(frozen=True)
 class TokenSource:
-    """Where a token was found; `name` is a variable's or a file's, None where there is no token."""
+    """Where a token was found.
+
+    Attributes:
+        name: a variable's or a file's; None where there is no token.
+        hides: the next one, which is not used.
+        refused: the file of the saved token where the system does not let this user look at it.
+    """
 
     name: str | None
     hides: str | None = None
+    refused: str | None = None
 
 
 def token_source(file: Path, *, environment: Mapping[str, str] = os.environ) -> TokenSource:
@@ -32,11 +42,25 @@ def token_source(file: Path, *, environment: Mapping[str, str] = os.environ) -> 
     found = [name for name in _VARIABLES if environment.get(name, "").strip()]
     if environment.get("HF_OIDC_RESOURCE", "").strip():
         found.insert(0, "HF_OIDC_RESOURCE (a short-lived token of a workflow)")
-    if file.is_file() and file.stat().st_size:
-        found.append(str(file))
-    return (
-        TokenSource(found[0], found[1] if len(found) > 1 else None) if found else TokenSource(None)
-    )
+    refused = None
+    try:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            status = file.stat()
+            if stat.S_ISREG(status.st_mode) and status.st_size:
+                found.append(str(file))
+    except OSError:
+        refused = str(file)
+    first, second = [*found, None, None][:2]
+    return TokenSource(first, second, refused)
+
+
+def not_looked_up_line(source: TokenSource) -> Line:
+    """Where the token comes from, where no Hub is asked whose it is."""
+    if source.name is None and source.refused is not None:
+        what = f"{source.refused} cannot be looked into"
+        return Line("token", State.BROKEN, what, "move it with HF_HOME, or set HF_TOKEN")
+    what = f"from {source.name}, not looked up" if source.name else "none"
+    return Line("token", State.NOTE, what)
 
 
 def no_token_line(source: TokenSource, endpoint: str, *, saved_is_for: str) -> Line:
@@ -44,8 +68,24 @@ def no_token_line(source: TokenSource, endpoint: str, *, saved_is_for: str) -> L
     mend = f"hf auth login, or set HF_TOKEN; make a token at {endpoint}/settings/tokens"
     if source.name is None:
         return Line("token", State.NOTE, "none; public repositories can be read, no more", mend)
+    if endpoint.rstrip("/") == saved_is_for.rstrip("/"):
+        # The one reason why a token of this very Hub is not sent.
+        what = f"{source.name} is not sent: HF_HUB_DISABLE_IMPLICIT_TOKEN is set"
+        return Line("token", State.NOTE, what, "unset it, or set HF_TOKEN")
     what = f"{source.name} is for {saved_is_for} and is not sent to {endpoint}"
     return Line("token", State.NOTE, what, "set HF_TOKEN to a token of that Hub")
+
+
+def unknown_line(why: str) -> Line:
+    """A token that the Hub would not speak about; `why` is a status or the kind of an error."""
+    what = f"the Hub did not say whose it is ({why})"
+    return Line("token", State.NOTE, what, "try again later")
+
+
+def unusable_line(error: ReleaseError) -> Line:
+    """A token that cannot be had or sent."""
+    what = f"{error.where}: {error.what}" if error.where else error.what
+    return Line("token", State.BROKEN, what, error.next_step)
 
 
 def refused_line(source: TokenSource, endpoint: str) -> Line:

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from release.doctor.folders import nearest_there
 from release.doctor.line import Line, State
 
 _LONG_PATHS = (
@@ -31,10 +32,12 @@ def has_long_paths() -> bool | None:
     return is_on
 
 
-def can_link(folder: Path) -> bool:
-    """Whether a symbolic link can be made in the nearest folder that exists."""
-    nearest = next(one for one in (folder.absolute(), *folder.absolute().parents) if one.is_dir())
+def can_link(folder: Path) -> bool | None:
+    """Whether a symbolic link can be made in the nearest folder that exists; None without any."""
     try:
+        nearest = nearest_there(folder.absolute())
+        if nearest is None:
+            return None
         with tempfile.TemporaryDirectory(dir=nearest) as scratch:
             (Path(scratch) / "file").touch()
             (Path(scratch) / "link").symlink_to("file")
@@ -48,35 +51,26 @@ def windows_lines(
     *,
     platform: str = sys.platform,
     has_long_paths: Callable[[], bool | None] = has_long_paths,
-    can_link: Callable[[Path], bool] = can_link,
+    can_link: Callable[[Path], bool | None] = can_link,
 ) -> list[Line]:
-    """The two lines for Windows; none elsewhere.
+    """The lines for Windows; none elsewhere.
 
     Args:
         cache: where huggingface_hub keeps models, which it links to.
         platform: as `sys.platform` names it.
         has_long_paths: asks the registry.
-        can_link: tries a link.
+        can_link: tries a link; without a folder to try it in there is no line on links.
     """
     if platform != "win32":
         return []
-    long = has_long_paths()
+    lines = [Line("long paths", State.OK, "on")]
+    if not has_long_paths():
+        what = "off: a file deep in a cache or a build cannot be opened by some programs"
+        lines = [Line("long paths", State.NOTE, what, _LONG_PATHS)]
     links = can_link(cache)
-    return [
-        Line("long paths", State.OK, "on")
-        if long
-        else Line(
-            "long paths",
-            State.NOTE,
-            "off: a file deep in a cache or a build cannot be opened by some programs",
-            _LONG_PATHS,
-        ),
-        Line("links", State.OK, f"can be made in {cache}")
-        if links
-        else Line(
-            "links",
-            State.NOTE,
-            f"cannot be made in {cache}: models are copied there and take more room",
-            _DEVELOPER_MODE,
-        ),
-    ]
+    if links:
+        lines.append(Line("links", State.OK, f"can be made in {cache}"))
+    elif links is not None:
+        what = f"cannot be made in {cache}: models are copied there and take more room"
+        lines.append(Line("links", State.NOTE, what, _DEVELOPER_MODE))
+    return lines

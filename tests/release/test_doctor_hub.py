@@ -1,4 +1,4 @@
-"""`release doctor` on the Hub, the token, folders and Windows; and the command as a whole."""
+"""`release doctor` on the Hub and the token; and the command as a whole."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ import pytest
 
 from release.cli import main
 from release.doctor import examination as examined
-from release.doctor.examination import guarded
-from release.doctor.folders import LEAST_FREE_BYTES, Place, folder_line, shown_bytes, size_of
 from release.doctor.hub import Answer, hub_lines
 from release.doctor.line import Line, State, exit_code
 from release.doctor.presenting import line_text, verdict
@@ -27,7 +25,6 @@ from release.doctor.token import (
     token_line,
     token_source,
 )
-from release.doctor.windows import windows_lines
 
 HUB = "https://huggingface.co"
 FROM_VARIABLE = TokenSource("HF_TOKEN")
@@ -164,63 +161,9 @@ def test_without_a_token_and_with_one_of_another_hub() -> None:
     assert (none.state, "hf auth login" in (none.mend or "")) == (State.NOTE, True)
     other = no_token_line(TokenSource("~/token"), "http://127.0.0.1:1", saved_is_for=HUB)
     assert "is not sent to http://127.0.0.1:1" in other.found
+    kept = no_token_line(TokenSource("~/token"), HUB, saved_is_for=f"{HUB}/")
+    assert kept.found == "~/token is not sent: HF_HUB_DISABLE_IMPLICIT_TOKEN is set"
     assert refused_line(FROM_VARIABLE, HUB).state is State.BROKEN
-
-
-def test_folders_are_judged_by_room_and_whether_they_can_be_written_to(tmp_path: Path) -> None:
-    place = Place("models", tmp_path / "hub" / "deep", "HF_HOME")
-
-    def judged(free: int, writable: bool = True) -> Line:
-        return folder_line(place, free_bytes=lambda _: free, is_writable=lambda _: writable)
-
-    roomy = judged(LEAST_FREE_BYTES)
-    assert (roomy.state, roomy.mend) == (State.OK, None)
-    assert "not there yet, 10.0 GB free" in roomy.found
-    full = judged(LEAST_FREE_BYTES - 1)
-    assert (full.state, full.mend) == (State.NOTE, "move it with HF_HOME")
-    locked = judged(LEAST_FREE_BYTES, writable=False)
-    assert locked.state is State.BROKEN
-    assert f"{tmp_path} cannot be written to" in locked.found
-    (tmp_path / "hub").write_text("a file", encoding="utf-8")
-    assert "is no folder" in judged(LEAST_FREE_BYTES).found
-
-
-def test_sizes_count_files_and_not_what_links_lead_to(tmp_path: Path) -> None:
-    (tmp_path / "inner").mkdir()
-    (tmp_path / "a").write_bytes(b"x" * 1000)
-    (tmp_path / "inner" / "b").write_bytes(b"x" * 234)
-    assert size_of(tmp_path) == (1234, True)
-    assert size_of(tmp_path, most_entries=1) == (1000, False)
-    assert [shown_bytes(n) for n in (999, 1234, 2_500_000, 3 * 10**12)] == [
-        "999 B",
-        "1.2 kB",
-        "2.5 MB",
-        "3.0 TB",
-    ]
-
-
-def test_windows_is_told_what_to_turn_on_and_others_nothing(tmp_path: Path) -> None:
-    def lines(long: bool, links: bool, platform: str = "win32") -> list[Line]:
-        return windows_lines(
-            tmp_path, platform=platform, has_long_paths=lambda: long, can_link=lambda _: links
-        )
-
-    assert [line.state for line in lines(True, True)] == [State.OK, State.OK]
-    off = lines(False, False)
-    assert [line.state for line in off] == [State.NOTE, State.NOTE]
-    assert "LongPathsEnabled" in (off[0].mend or "")
-    assert "Developer Mode" in (off[1].mend or "")
-    assert lines(False, False, platform="linux") == []
-
-
-def test_a_part_that_breaks_off_is_a_finding_and_ends_no_other() -> None:
-    def part() -> list[Line]:
-        raise RuntimeError("numpy.core failed\nmore")
-
-    found = guarded("packages", part)
-    assert [(line.topic, line.state) for line in found] == [("packages", State.BROKEN)]
-    assert "RuntimeError: numpy.core failed" in found[0].found
-    assert "more" not in found[0].found
 
 
 def test_only_what_is_broken_ends_with_1() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 import tomllib
 from importlib.metadata import Distribution
@@ -14,6 +15,7 @@ from release.doctor.extras import PURPOSES, judged, requirement_lines
 from release.doctor.installation import (
     Installation,
     describe,
+    installation,
     installation_lines,
     python_command,
 )
@@ -121,11 +123,63 @@ def test_how_it_was_installed_decides_the_line_that_adds_an_extra(tmp_path: Path
     assert git.add_extra("ray") == (
         'python -m pip install "sae-release[ray] @ git+https://example.org/r.git@abc"'
     )
-    (tmp_path / "pipx_metadata.json").touch()
-    assert described(None, tmp_path).add_extra("ray").startswith("pipx install --force")
-    (tmp_path / "pipx_metadata.json").unlink()
-    (tmp_path / "uv-receipt.toml").touch()
-    assert described(None, tmp_path).add_extra("ray").startswith("uv tool install --force")
+
+
+GIT = '{"url": "https://example.org/r.git", "vcs_info": {"vcs": "git", "commit_id": "abc"}'
+
+
+@pytest.mark.parametrize(
+    ("leaves", "tool"), [("pipx_metadata.json", "pipx"), ("uv-receipt.toml", "uv tool")]
+)
+def test_a_tool_gets_an_extra_from_where_it_came_from(
+    leaves: str, tool: str, tmp_path: Path
+) -> None:
+    (tmp_path / leaves).touch()
+
+    def line(direct_url: str | None) -> str:
+        return described(direct_url, tmp_path).add_extra("ray")
+
+    assert line(None) == f'{tool} install --force "sae-release[ray]"'
+    at_commit = "git+https://example.org/r.git@abc"
+    assert line(GIT + "}") == f'{tool} install --force "sae-release[ray] @ {at_commit}"'
+    inside = GIT + ', "subdirectory": "tools"}'
+    assert line(inside).endswith(f'"sae-release[ray] @ {at_commit}#subdirectory=tools"')
+    source = tmp_path / "with a blank"
+    assert line(f'{{"url": "{source.as_uri()}", "dir_info": {{}}}}') == (
+        f'{tool} install --force "{source}[ray]"'
+    )
+
+
+def test_a_folder_is_installed_from_again_and_is_not_taken_for_an_editable_one(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "pyproject.toml").write_text(
+        "[project]\nname='x'\n[project.optional-dependencies]\nfresh=['a']\n", encoding="utf-8"
+    )
+    found = described(f'{{"url": "{tmp_path.as_uri()}", "dir_info": {{}}}}', tmp_path / "venv")
+    assert (found.kind, found.folder) == ("pip", tmp_path)
+    assert found.add_extra("ray") == f'python -m pip install "{tmp_path}[ray]"'
+    assert [line.topic for line in requirement_lines(found) if line.topic == "extras"] == []
+    tool = next(line for line in installation_lines(found) if line.topic == "tool")
+    assert tool.found == f"sae-release 0.3.0, by pip from {tmp_path}"
+
+
+def test_without_pip_in_its_environment_uv_is_what_installs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `hf extensions install` makes one where uv is on the PATH."""
+    uv = f'uv pip install --python "{sys.executable}"'
+    bare = Installation("0.3.0", "pip", has_pip=False)
+    assert bare.add_extra("ray") == f'{uv} "sae-release[ray]"'
+    assert bare.take_torch("2.13.0", "cu126").startswith(f"{uv} --index-url")
+    assert bare.reinstall() == f'{uv} --force-reinstall "sae-release"'
+    editable = Installation("0.3.0", "editable", tmp_path, has_pip=False)
+    assert editable.add_extra("ray") == f'{uv} -e "{tmp_path}[ray]"'
+    tool = next(line for line in installation_lines(bare) if line.topic == "tool")
+    assert tool.found == "sae-release 0.3.0, by uv"
+    assert installation().has_pip is (importlib.util.find_spec("pip") is not None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert installation().has_pip is False
 
 
 def test_a_checkout_is_an_editable_installation_beside_make_py(tmp_path: Path) -> None:

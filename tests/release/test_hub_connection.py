@@ -14,7 +14,12 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from manifests.errors import UsageError
 from release.embedded_hub import EmbeddedHub
-from release.hub_connection import HubConnection, connect, hub_errors_explained
+from release.hub_connection import (
+    HubConnection,
+    UnusableToken,
+    connect,
+    hub_errors_explained,
+)
 from validators.reading.hub_repository import HubRepository
 from validators.reading.repository import HubUnavailable
 
@@ -75,6 +80,81 @@ def test_the_token_is_not_in_the_representation() -> None:
 def test_a_hub_that_is_no_url_is_a_usage_error(tmp_path) -> None:
     with pytest.raises(UsageError, match="embeded"), connect("embeded", build=tmp_path):
         pass
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "write"),
+    [
+        ("huggingface.co", "https://huggingface.co"),
+        ("localhost:8080", "http://localhost:8080"),
+        ("htps://huggingface.co", "https://huggingface.co"),
+        ("https://", "https://huggingface.co"),
+        ("https://[", "https://huggingface.co"),
+        ("", "https://huggingface.co"),
+    ],
+)
+def test_an_endpoint_that_is_no_url_is_a_usage_error(
+    endpoint, write, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+    with (
+        pytest.raises(UsageError, match="HF_ENDPOINT is no URL") as refused,
+        connect(None, build=tmp_path),
+    ):
+        pass
+    assert refused.value.next_step == f"write {write}"
+    # Another Hub was named, which needs no default.
+    with connect("http://127.0.0.1:9/", build=tmp_path) as connection:
+        assert connection.endpoint == "http://127.0.0.1:9"
+
+
+UMLAUT = "hf_h\N{LATIN SMALL LETTER O WITH DIAERESIS}f"
+
+
+@pytest.mark.parametrize("token", [UMLAUT, "hf_a b", "hf_a\x1bb"])
+def test_a_token_that_no_header_can_carry_is_refused_and_not_printed(
+    token, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", token)
+    with pytest.raises(UnusableToken) as refused, connect(HUB.endpoint, build=tmp_path):
+        pass
+    assert refused.value.exit_code == 2
+    assert refused.value.where == "HF_TOKEN"
+    assert refused.value.what == "the token holds characters that no token has"
+    assert refused.value.next_step == f"copy it again from {HUB.endpoint}/settings/tokens"
+    assert token not in str(refused.value)
+
+
+def test_blanks_around_a_token_are_left_out(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", " hf_x\r\n")
+    with connect(HUB.endpoint, build=tmp_path) as connection:
+        assert connection.token == "hf_x"
+    monkeypatch.setenv("HF_TOKEN", " ")
+    with connect(HUB.endpoint, build=tmp_path) as connection:
+        assert connection.token is None
+
+
+def test_a_saved_token_that_cannot_be_sent_or_read_names_its_file(tmp_path, monkeypatch) -> None:
+    file = tmp_path / "token"
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(file))
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_IMPLICIT_TOKEN", False)
+
+    def refused() -> UnusableToken:
+        with pytest.raises(UnusableToken) as caught, connect(None, build=tmp_path):
+            pass
+        assert caught.value.where == str(file)
+        return caught.value
+
+    file.write_text(UMLAUT, encoding="utf-8")
+    assert "characters that no token has" in refused().what
+    # Bytes that are no UTF-8, which is what Linux and macOS read a file as.
+    file.write_bytes(b"hf_h\xf6f")
+    assert "characters that no token has" in refused().what
+    file.unlink()
+    file.mkdir()
+    unread = refused()
+    assert "the saved token cannot be read" in unread.what
+    assert unread.next_step == "move it with HF_HOME, or set HF_TOKEN"
 
 
 @pytest.fixture(scope="module")

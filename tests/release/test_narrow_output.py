@@ -16,9 +16,11 @@ import pytest
 from rich.console import Console
 from safetensors.numpy import save_file
 
-from release.console import TerminalProgress
+from release.cli import main
+from release.console import TerminalProgress, stderr_console, terminal_width
 from release.text_table import TextTable
 
+Capture = pytest.CaptureFixture[str]
 ROOT = Path(__file__).resolve().parents[2]
 D_IN, D_SAE = 8, 16
 IDS = ("a_topk_sae_with_a_rather_long_name_L3_deceptive_only", "a_topk_sae_L9_mixed")
@@ -174,10 +176,34 @@ def test_a_log_file_has_whole_lines_and_no_control_characters(repository: Path) 
     ]
 
 
+@pytest.mark.parametrize(
+    ("columns", "is_cut"), [(None, False), ("0", False), ("wide", False), ("60", True)]
+)
+def test_without_a_terminal_no_line_is_broken_but_to_the_width_that_is_asked_for(
+    columns: str | None, is_cut: bool, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """The width of all results, and so the longest line of one of them."""
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if columns is not None:
+        monkeypatch.setenv("COLUMNS", columns)
+    assert terminal_width() == (60 if is_cut else stderr_console().width)
+    assert main(["explain"]) == 0
+    longest = max(map(len, capsys.readouterr().out.splitlines()))
+    assert (longest <= 60) is is_cut
+    assert (longest > 80) is not is_cut
+
+
+def test_a_terminal_of_which_columns_says_0_has_its_own_width(repository: Path) -> None:
+    shown = plain(on_a_terminal("validate", repository, "--tier", "load", COLUMNS="0"))
+    assert "FAILED" in shown
+    assert breakable(shown.replace(str(repository), "").splitlines()) == []
+
+
 def test_a_table_has_columns_where_they_fit_and_lines_where_they_do_not() -> None:
     columns = ["id        hook      size", "one       layers.9  576", "two_long            8"]
     assert TABLE.text(24).splitlines() == columns
-    assert TABLE.text(None).splitlines() == columns
+    assert TABLE.text(10_000).splitlines() == columns
     # A cell that is empty needs no line.
     assert TABLE.text(23).splitlines() == ["one", "  hook: layers.9", "  size: 576", *TWO]
     assert TABLE.text(60).splitlines() == columns
@@ -188,7 +214,7 @@ TWO = ("two_long", "  size: 8")
 
 def test_a_table_of_wide_characters_counts_their_columns() -> None:
     table = TextTable(("id", "n"), (("名前", "1"), ("x", "2")))
-    assert table.text(None).splitlines() == ["id    n", "名前  1", "x     2"]
+    assert table.text(10_000).splitlines() == ["id    n", "名前  1", "x     2"]
 
 
 def test_a_bar_on_a_narrow_terminal_shows_how_many_are_done() -> None:

@@ -118,7 +118,7 @@ def test_a_failure_ends_with_1_and_comes_last(command: Any, bad: Path) -> None:
     finished = command(*static(bad))
     assert finished.code == 1
     assert "C006 failed: k is missing\n     where: b\n" in finished.out
-    assert finished.out.rstrip().splitlines()[-2].startswith("FAILED: 1 of ")
+    assert finished.out.rstrip().splitlines()[-1].startswith("FAILED: 1 of ")
 
 
 @pytest.mark.parametrize(
