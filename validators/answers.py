@@ -9,6 +9,7 @@ from pathlib import Path
 from manifests.errors import MissingExtra, ReleaseError
 from validators.acceptance import acceptance_of
 from validators.check import Check, Passed, Problem, Skipped, Verdict
+from validators.presenting.placeless import with_name_for
 from validators.report import Acceptance, Outcome, OutcomeKind, Severity
 from validators.subjects import RepositorySubject, SaeSubject
 
@@ -107,10 +108,17 @@ def _kind(severity: Severity, verdict: Verdict) -> OutcomeKind:
 
 def _without_folder(verdict: Verdict, subject: RepositorySubject) -> Verdict:
     """The verdict with paths as path_in_repo: where the folder lies is nobody's business."""
-    root = subject.repository.location
-    if not Path(root).is_absolute() or isinstance(verdict, Skipped):
+    here = Path(subject.repository.location)
+    if not here.is_dir():
         return verdict
-    found = verdict.found
-    for separator in ("/", "\\"):
-        found = found.replace(root.rstrip("/\\") + separator, "")
-    return replace(verdict, found=found.replace(root, subject.repository.name))
+
+    def shown(text: str) -> str:
+        return with_name_for(text, here, subject.repository.name)
+
+    match verdict:
+        case Skipped():
+            return replace(verdict, reason=shown(verdict.reason))
+        case Problem():
+            return replace(verdict, found=shown(verdict.found), expected=shown(verdict.expected))
+        case Passed():
+            return replace(verdict, found=shown(verdict.found))

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from release import completion
 from release.options import (
     DEFAULT_BUILD,
     DEFAULT_MANIFESTS,
@@ -24,6 +25,7 @@ def report(
         typer.Argument(
             metavar="TARGET...",
             help="A manifest, owner/name[@revision], a folder, or a saved report (.json).",
+            autocompletion=completion.targets,
         ),
     ] = None,
     every: AllOption = False,

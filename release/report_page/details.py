@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cards import numbers
 from release.report_page.cells import NOT_MEASURED, form_of, interval_of, written
-from release.report_page.findings import anchor_of_finding
+from release.report_page.findings import anchor_of_finding, text_of
 from release.report_page.origins import Fact
 from release.report_page.rows import SaeRow, SaeTable
 from release.report_page.sources import PageSource
@@ -66,9 +66,7 @@ def details_of(source: PageSource, table: SaeTable) -> tuple[Detail, ...]:
                 of_labels=tuple(_numbers(own.metrics if own else {})),
                 verdicts=tuple((own.verdicts if own else {}).items()),
                 findings=tuple(
-                    OwnFinding(
-                        o.outcome, o.code, o.found or o.title, anchor_of_finding(o.outcome, o.code)
-                    )
+                    OwnFinding(o.outcome, o.code, text_of(o), anchor_of_finding(o.outcome, o.code))
                     for o in row.outcomes
                     if o.outcome != "skipped" or o.required
                 ),

@@ -106,6 +106,11 @@ def anchor_of_finding(kind: str, code: str) -> str:
     return anchor_of(code).replace("sae-", f"{kind}-", 1)
 
 
+def text_of(outcome: Outcome) -> str:
+    """What was found; of a crash the line that names the error, as its traceback has our paths."""
+    return headline(outcome) if outcome.outcome == "crashed" else outcome.found or outcome.title
+
+
 def _finding(kind: OutcomeKind, outcomes: tuple[Outcome, ...], anchors: list[str]) -> PageFinding:
     first = outcomes[0]
     accepted = first.acceptance
@@ -130,8 +135,7 @@ def _finding(kind: OutcomeKind, outcomes: tuple[Outcome, ...], anchors: list[str
 def _where(outcomes: tuple[Outcome, ...]) -> tuple[Where, ...]:
     by_text: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
-        text = headline(outcome) if outcome.outcome == "crashed" else outcome.found
-        by_text.setdefault(text or outcome.title, []).append(outcome)
+        by_text.setdefault(text_of(outcome), []).append(outcome)
     return tuple(
         Where(text, tuple((o.subject, anchor_of(o.subject)) for o in each if o.subject))
         for text, each in sorted(by_text.items(), key=lambda item: -len(item[1]))

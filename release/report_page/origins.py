@@ -69,7 +69,7 @@ def _documents(source: PageSource) -> Iterator[Fact]:
         yield Fact("Report made by", f"sae-release {report.tool_version}")
         if report.manifest_digest:
             yield Fact("Report is of the manifest", report.manifest_digest, is_code=True)
-        if report.checks is not None:
+        if report.checks is not None and report.checks.tiers:
             yield Fact("Checked up to", f"tier {report.checks.tiers[-1]}")
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from release.report_page.cells import Cell
-from release.report_page.rows import SaeRow, SaeTable
+from release.report_page.rows import NOT_STATED, SaeRow, SaeTable
 from validators.presenting.printable import name_of
+
+# The map, the layer and the architecture of a cell.
+_Place = tuple[str, int, str]
 
 
 @dataclass(frozen=True)
@@ -40,8 +45,56 @@ def plot_data(table: SaeTable) -> dict[str, object]:
             for quantity in _QUANTITIES
             if any(_cell(row, quantity).value is not None for row in rows)
         ],
-        "saes": [dict(_of_row(row)) for row in rows],
+        "saes": [dict(_of_row(row, group)) for row, group in zip(rows, _groups(rows), strict=True)],
     }
+
+
+def _groups(rows: list[SaeRow]) -> list[str]:
+    """The map that each SAE is in: no two of one map share a layer and an architecture.
+
+    Maps are of a condition and a variant. Where that leaves SAEs in one place, they are parted by
+    their widths, then by where in the block they read, and at last by number.
+    """
+    names = [_condition(row) for row in rows]
+    for part in (_width, _site):
+        parts: dict[_Place, set[str]] = {}
+        for row, name in zip(rows, names, strict=True):
+            parts.setdefault(_place(row, name), set()).add(part(row))
+        crowded = {place[0] for place, found in parts.items() if len(found) > 1}
+        names = [
+            name_of(f"{name}, {part(row)}") if name in crowded else name
+            for row, name in zip(rows, names, strict=True)
+        ]
+    taken: set[_Place] = set()
+    counts: Counter[_Place] = Counter()
+    numbered = []
+    for row, name in zip(rows, names, strict=True):
+        unique = name
+        while _place(row, unique) in taken:
+            counts[_place(row, name)] += 1
+            unique = f"{name} ({counts[_place(row, name)] + 1})"
+        taken.add(_place(row, unique))
+        numbered.append(unique)
+    return numbered
+
+
+def _place(row: SaeRow, group: str) -> _Place:
+    assert row.layer is not None
+    return group, row.layer, name_of(row.architecture)
+
+
+def _condition(row: SaeRow) -> str:
+    condition = "condition not stated" if row.condition == NOT_STATED else row.condition
+    return name_of(f"{condition}, {row.variant}" if row.variant else condition)
+
+
+def _width(row: SaeRow) -> str:
+    return "d_sae not stated" if row.d_sae is None else f"d_sae {row.d_sae:,}"
+
+
+def _site(row: SaeRow) -> str:
+    """The hook without its layer's number."""
+    return re.sub(rf"(?<![0-9]){row.layer}(?![0-9])", "*", row.hook_name, count=1) or "no hook"
 
 
 def _cell(row: SaeRow, quantity: _Quantity) -> Cell:
@@ -50,13 +103,12 @@ def _cell(row: SaeRow, quantity: _Quantity) -> Cell:
     return cell
 
 
-def _of_row(row: SaeRow) -> Iterator[tuple[str, object]]:
-    group = f"{row.condition}, {row.variant}" if row.variant else row.condition
+def _of_row(row: SaeRow, group: str) -> Iterator[tuple[str, object]]:
     yield "id", name_of(row.sae_id)
     yield "anchor", row.anchor
-    yield "architecture", row.architecture
+    yield "architecture", name_of(row.architecture)
     yield "layer", row.layer
-    yield "group", name_of(group)
+    yield "group", group
     yield "state", row.state
     for quantity in _QUANTITIES:
         cell = _cell(row, quantity)

@@ -32,6 +32,8 @@ class SaeRow:
         anchor: what an address names it by, after `#`.
         architecture: as the card calls what was trained.
         layer: None where no source states it.
+        hook_name: where it reads, in either notation; empty where no source states it.
+        d_sae: its number of latents; None where no source states it.
         tally: of the checks that were asked of this SAE; None: none were.
         outcomes: those that did not pass, in the report's order.
         spec: what the manifest says of it; None where no manifest names it.
@@ -41,6 +43,8 @@ class SaeRow:
     anchor: str
     architecture: str
     layer: int | None
+    hook_name: str
+    d_sae: int | None
     condition: str
     variant: str
     explained_variance: Cell
@@ -124,7 +128,7 @@ def _row(
     reasons: Reasons,
 ) -> SaeRow:
     measured, absent = _measured(source, sae_id)
-    stated = source.stated.get(sae_id) or StatedSae(None, None)
+    stated = source.stated.get(sae_id) or StatedSae()
 
     def cell(name: str) -> Cell:
         return metric_cell(measured, name, absent=absent, reasons=reasons)
@@ -134,6 +138,8 @@ def _row(
         anchor=anchor_of(sae_id),
         architecture=ARCHITECTURES[spec.architecture].label if spec else _saved_as(stated),
         layer=spec.layer if spec else stated.layer,
+        hook_name=spec.hook_name if spec else stated.hook_name,
+        d_sae=spec.d_sae if spec else stated.d_sae,
         condition=spec.condition if spec else NOT_STATED,
         variant=spec.variant if spec else "",
         explained_variance=cell("explained_variance"),

@@ -6,10 +6,12 @@ does not show, and touches nothing that somebody else put there.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path, PurePosixPath
@@ -27,7 +29,7 @@ FORMAT = "sae-release.report-page/1"
 INDEX = "report-page.json"
 _MAX_INDEX_BYTES = 10_000_000
 _OURS = re.compile(
-    r"(?:index|saes)\.html|README\.md|\.nojekyll|(?:assets|repositories)/[\w.-]+", re.ASCII
+    r"(?:index|saes)\.html|README\.md|\.nojekyll|(?:assets|repositories)/\w[\w.-]*", re.ASCII
 )
 # What makes the folder a static Space on the Hub.
 _SPACE = """\
@@ -131,39 +133,88 @@ def site_files(site: Site) -> dict[str, bytes]:
     return files
 
 
+class UnusableFolder(UsageError):
+    """The folder of `--out` is not one that pages can be written to."""
+
+
 def write_site(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write the files, and take away those of a former run that are not among them.
 
     Raises:
-        UsageError: the folder holds files of others and no report page.
+        UnusableFolder: the folder holds files of others and no report page, or cannot be written.
     """
     former = _former_files(folder)
-    for path, content in files.items():
-        place = folder.joinpath(*PurePosixPath(path).parts)
-        if not (place.is_file() and place.read_bytes() == content):
-            write_atomically(place, content)
-    for path in sorted(former - set(files)):
-        folder.joinpath(*PurePosixPath(path).parts).unlink(missing_ok=True)
-    index = {"format": FORMAT, "tool_version": tool_version(), "files": sorted(files)}
-    write_atomically(folder / INDEX, (json.dumps(index, indent=2) + "\n").encode("utf-8"))
+    with _told(folder):
+        for path, content in files.items():
+            place = folder.joinpath(*PurePosixPath(path).parts)
+            if not (place.is_file() and place.read_bytes() == content):
+                write_atomically(place, content)
+        for path in sorted(former - set(files)):
+            place = folder.joinpath(*PurePosixPath(path).parts)
+            # A folder of that name is not of our making.
+            if not place.is_dir():
+                place.unlink(missing_ok=True)
+        index = {"format": FORMAT, "tool_version": tool_version(), "files": sorted(files)}
+        write_atomically(folder / INDEX, (json.dumps(index, indent=2) + "\n").encode("utf-8"))
+
+
+def refuse_unusable(folder: Path) -> None:
+    """Find out whether pages can be written to a folder, before anything is asked for them.
+
+    Raises:
+        UnusableFolder: they cannot be.
+    """
+    _former_files(folder)
+    with _told(folder):
+        nearest = next((place for place in (folder, *folder.parents) if place.is_dir()), folder)
+        # Permission bits do not tell it everywhere.
+        probe = nearest / f".{secrets.token_hex(8)}.tmp"
+        probe.touch(exist_ok=False)
+        probe.unlink()
 
 
 def _former_files(folder: Path) -> set[str]:
-    """What a former run wrote, by its own list; only names that this tool writes are believed."""
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"--out is a file: {folder}", expected="a folder, or a name that is free")
-    if not folder.is_dir() or not any(folder.iterdir()):
-        return set()
+    """What a former run wrote, by its own list; only names that this tool writes are believed.
+
+    Raises:
+        UnusableFolder: the folder is a file or below one, cannot be read, or holds files of others
+            and no report page.
+    """
+    with _told(folder):
+        for place in (folder, *folder.parents):
+            if place.exists() and not place.is_dir():
+                of = "is a file" if place == folder else f"is below the file {place}"
+                raise UnusableFolder(
+                    f"--out {of}: {folder}",
+                    expected="a folder, or a name that is free",
+                    next_step="name a folder with --out",
+                )
+        if not folder.is_dir() or not any(folder.iterdir()):
+            return set()
     try:
         text = (folder / INDEX).read_bytes()[:_MAX_INDEX_BYTES]
         index = json.loads(text)
         if index["format"] != FORMAT:
             raise ValueError(index["format"])
         return {path for path in index["files"] if _OURS.fullmatch(path)}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UnusableFolder(
             f"{folder} holds files, and no report page",
             expected="an empty folder, or one that `release report` wrote",
+            next_step="name another folder with --out",
+        ) from error
+
+
+@contextlib.contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    """What the system refuses of the folder, as an error that a reader can mend."""
+    try:
+        yield
+    except OSError as error:
+        raise UnusableFolder(
+            f"the pages cannot be written: {error.strerror or error}",
+            where=str(error.filename2 or folder),
+            expected="a folder that files can be made in, with room for them",
             next_step="name another folder with --out",
         ) from error
 

@@ -21,7 +21,7 @@ from release.published_files import MAX_BYTES, REPORT, published_report, publish
 from release.report_page.configs import StatedSae, stated_saes
 from release.report_page.figures import CardFigure, figures_of_build, published_figures
 from release.report_page.hub_state import HubState, no_answer
-from release.report_page.notice import Notice, notice_of
+from release.report_page.notice import Notice, notice_of, shown_path
 from validators.claim import Claim, local_claim, published_claim
 from validators.reading.hub_repository import HubRepository
 from validators.reading.local_repository import LocalRepository
@@ -76,8 +76,15 @@ class _Notices:
 
     found: list[Notice] = field(default_factory=list)
 
-    def attempt(self, doing: str, read: Callable[[], _Value | None]) -> _Value | None:
+    def attempt(
+        self, doing: str, read: Callable[[], _Value | None], *, of_one_file: bool = True
+    ) -> _Value | None:
         """What `read` gives; None, and a notice, where it cannot.
+
+        Args:
+            doing: what is not on the page then; it names the file, where there is but one.
+            read: reads.
+            of_one_file: False: the notice has to name the file that could not be read.
 
         Raises:
             HubUnavailable: the Hub does not answer, which says nothing of the file.
@@ -87,7 +94,9 @@ class _Notices:
         except HubUnavailable:
             raise
         except ReleaseError as error:
-            self.found.append(notice_of(error, doing))
+            file = Path(error.where or "")
+            is_named = of_one_file or not file.is_file()
+            self.found.append(notice_of(error, doing, of="" if is_named else file.name))
             return None
 
 
@@ -102,8 +111,9 @@ def source_of_manifest(path: Path, build_root: Path) -> tuple[PageSource, Loaded
     notices = _Notices()
     figures: tuple[CardFigure, ...] = ()
     sources = notices.attempt(
-        "The build's files are not of one release, so no card can be made of them",
+        "No card can be made of the build",
         lambda: read_sources(loaded, build),
+        of_one_file=False,
     )
     if sources is not None:
         report, training = sources.report, sources.training
@@ -117,7 +127,7 @@ def source_of_manifest(path: Path, build_root: Path) -> tuple[PageSource, Loaded
             Notice(
                 "Nothing is checked or measured yet: there is no report of these SAEs here. "
                 "What is shown is what the manifest says.",
-                f"release validate {_shown_path(path)}",
+                f"release validate {shown_path(path)}",
             )
         )
     source = PageSource(
@@ -269,11 +279,6 @@ def _digest_of(repository: Repository) -> str:
 
 def _statement_of(repository: Repository) -> Any:
     return repository.read_json(PROVENANCE) if PROVENANCE in repository.files else None
-
-
-def _shown_path(path: Path) -> str:
-    """A path as a published page may show it: nothing of this machine outside the project."""
-    return path.name if path.is_absolute() or ".." in path.parts else path.as_posix()
 
 
 def _if_there(path: Path, read: Callable[[Path], _Value], notices: _Notices) -> _Value | None:

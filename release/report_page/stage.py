@@ -5,19 +5,21 @@ from __future__ import annotations
 import contextlib
 import datetime
 import tempfile
+import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from manifests.errors import ReleaseError, UsageError
+from manifests.nearest import nearest_file
 from manifests.progress import Progress
-from manifests.shelf import manifest_files
+from manifests.shelf import SUFFIXES, manifest_files
 from release.console import say, show, show_error
 from release.hub_connection import HubConnection, connect, without_client_bars
 from release.report_page.hub_state import HubState, hub_state, not_asked
 from release.report_page.notice import Notice, notice_of
 from release.report_page.page import RepositoryPage, repository_page
-from release.report_page.site import Site, file_names, site_files, write_site
+from release.report_page.site import Site, file_names, refuse_unusable, site_files, write_site
 from release.report_page.sources import (
     PageSource,
     source_of_folder,
@@ -31,6 +33,9 @@ from validators.presenting.tally import counted
 from validators.reading.repository import HubUnavailable
 
 _OFFLINE = "the page was made with --offline"
+_SAVED = ".json"
+# As of `release.cli`, which imports the commands.
+_EXIT_BUG = 70
 _NO_MANIFEST = "no manifest on this machine says what the Hub should hold"
 
 
@@ -47,6 +52,14 @@ class PageOptions:
     build_root: Path
 
 
+@dataclass(frozen=True)
+class _Found:
+    """One page, and the short name that its file is called after."""
+
+    name: str
+    page: RepositoryPage
+
+
 def write_pages(targets: tuple[str, ...], options: PageOptions, *, progress: Progress) -> int:
     """Write the pages of all targets; one that cannot be read keeps no other from its page.
 
@@ -54,12 +67,13 @@ def write_pages(targets: tuple[str, ...], options: PageOptions, *, progress: Pro
         0, or the highest exit code of the targets that could not be read, on the Hub or here.
 
     Raises:
-        UsageError: no target is named, or `--all` beside some; the folder holds files of others;
-            `owner/name` with --offline.
+        UsageError: no target is named, or `--all` beside some; `owner/name` with --offline.
+        UnusableFolder: the folder holds files of others, or cannot be written.
         PortInUse, HubRootInUse: the embedded Hub cannot be started.
     """
     names = _chosen(targets, options)
-    found: list[tuple[PageSource, HubState]] = []
+    refuse_unusable(options.out)
+    found: list[_Found] = []
     notices, codes = [], [0]
     with (
         _connection(options) as connection,
@@ -69,7 +83,8 @@ def write_pages(targets: tuple[str, ...], options: PageOptions, *, progress: Pro
         for name in names:
             try:
                 source, state = _read(name, options, connection, Path(cache))
-                found.append((source, state))
+                # The page's file gets its name when all names are known.
+                found.append(_Found(source.name, repository_page(source, state, "")))
                 if source.hub is not None and state.word == "no answer":
                     # It was named, and there is nothing of it: the page says why.
                     codes.append(HubUnavailable.exit_code)
@@ -79,7 +94,14 @@ def write_pages(targets: tuple[str, ...], options: PageOptions, *, progress: Pro
                 say(f"{name} has no page:")
                 show_error(error)
                 codes.append(error.exit_code)
-                notices.append(notice_of(error, f"{Path(name).name} has no page"))
+                notices.append(notice_of(error, f"{Path(name).name} has no page", named=name))
+            except Exception as error:
+                if len(names) == 1:
+                    raise
+                say(f"{name} has no page: this is a bug in sae-release; please report it with")
+                say(traceback.format_exc().rstrip())
+                codes.append(_EXIT_BUG)
+                notices.append(_of_bug(error, Path(name).name))
             task.advance()
     site = _site(found, options, tuple(notices))
     files = site_files(site)
@@ -113,11 +135,19 @@ def _connection(options: PageOptions) -> Iterator[HubConnection | None]:
         yield connection
 
 
+def _of_bug(error: Exception, name: str) -> Notice:
+    """What a page says of our own mistake; its message may hold a path, and stays off the page."""
+    return Notice(
+        f"{name} has no page: sae-release met an error of its own, {type(error).__name__}",
+        "run `release report` of it alone, and report the traceback as a bug",
+    )
+
+
 def _read(
     text: str, options: PageOptions, connection: HubConnection | None, cache: Path
 ) -> tuple[PageSource, HubState]:
-    if text.endswith(".json") and Path(text).is_file():
-        return source_of_report(Path(text)), not_asked(_NO_MANIFEST)
+    if (report := _saved_report(text)) is not None:
+        return source_of_report(report), not_asked(_NO_MANIFEST)
     target = parse_target(text, manifests=options.manifests)
     match target:
         case ManifestTarget():
@@ -142,15 +172,39 @@ def _read(
             return source, source.hub
 
 
-def _site(
-    found: list[tuple[PageSource, HubState]], options: PageOptions, notices: tuple[Notice, ...]
-) -> Site:
-    files = file_names(source.name for source, _ in found)
-    pages: tuple[RepositoryPage, ...] = tuple(
-        repository_page(source, state, file)
-        for (source, state), file in zip(found, files, strict=True)
-    )
-    was_asked = any(state.endpoint for _, state in found)
+def _saved_report(text: str) -> Path | None:
+    """The saved report that a target names; None where it names something else.
+
+    Raises:
+        UsageError: there is no such report, or the target is a file that pages are not made of.
+    """
+    path = Path(text)
+    if path.suffix == _SAVED and path.is_file():
+        return path
+    if path.suffix == _SAVED and not path.is_dir():
+        near = nearest_file(path, (_SAVED,))
+        raise UsageError(
+            f"there is no saved report {text!r}",
+            expected="a file that `release validate --format json` wrote",
+            next_step=f"did you mean {near.as_posix()}?"
+            if near
+            else f"release validate TARGET --format json -o {path.name}",
+        )
+    if path.is_file() and path.suffix not in SUFFIXES:
+        raise UsageError(
+            f"{text!r} is a file, and neither a manifest nor a saved report",
+            expected="a manifest (.yaml), a saved report (.json), a folder, or "
+            "owner/name[@revision]",
+            next_step="name the file that `release validate --format json` wrote, by its ending "
+            ".json",
+        )
+    return None
+
+
+def _site(found: list[_Found], options: PageOptions, notices: tuple[Notice, ...]) -> Site:
+    files = file_names(each.name for each in found)
+    pages = tuple(replace(each.page, file=file) for each, file in zip(found, files, strict=True))
+    was_asked = any(page.hub.endpoint for page in pages)
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
     return Site(options.title, pages, now if was_asked else "", notices)
 

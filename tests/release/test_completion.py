@@ -192,6 +192,8 @@ def test_the_saes_of_the_manifest_on_the_line_are_offered() -> None:
 def test_a_target_is_a_manifest_or_the_repository_of_one() -> None:
     assert offered("release validate demo/dec") == ["demo/deception-saes-smollm2-135m-instruct"]
     assert offered("release rollback demo/dec") == ["demo/deception-saes-smollm2-135m-instruct"]
+    assert offered("release report demo/dec") == ["demo/deception-saes-smollm2-135m-instruct"]
+    assert offered("release report manifests/demo") == [DEMO]
 
 
 def test_paths_are_followed_and_other_files_left_out(tmp_path: Path) -> None:

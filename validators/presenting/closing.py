@@ -38,4 +38,6 @@ def closing_sentence(report: Report, *, next_command: str) -> str:
             "about; ask for other checks or another repository."
         )
     share = f"{n.passed} of {asked}" if others else asked
-    return f"PASSED: {share} passed{others}, tier {checks.tiers[-1]}; next: {next_command}"
+    # A report of somebody else may name no tier.
+    tier = f", tier {checks.tiers[-1]}" if checks.tiers else ""
+    return f"PASSED: {share} passed{others}{tier}; next: {next_command}"

@@ -107,6 +107,13 @@
     panel.hidden = false;
     apply();
     table.addEventListener("show-all", showAll);
+    // A browser that comes back to the page fills the fields in again, without a word to scripts; one
+    // that kept the page itself kept its rows too.
+    window.addEventListener("pageshow", (event) => {
+      if (event.persisted) return;
+      if (sorting.value) sortable.sort(...sorting.value.split(",").map(Number));
+      apply();
+    });
   }
 
   for (const table of document.querySelectorAll("table.sortable")) {

@@ -145,6 +145,28 @@ def test_a_link_from_all_saes_leads_to_the_sae(site: Path, open_page) -> None:
     assert page.url.endswith("repositories/tiny.html#sae-tiny_gated_L2_mixed")
 
 
+def test_back_from_an_sae_the_rows_are_those_that_the_fields_tell(site: Path, open_page) -> None:
+    page = open_page(address(site, "saes.html"), **PHONE).page
+    choose(page, "Layer", "2")
+    page.get_by_role("searchbox").fill("topk")
+    choose(page, "Sort by", "Explained variance, smallest first")
+    status = page.get_by_role("status")
+    expect(status).to_have_text("4 of 24 SAEs")
+    listed = shown(page)
+    # Of the measured ones the second is the last of the manifest's order, and has the lowest.
+    assert listed[0] == "tiny_topk_L2_mixed"
+    page.get_by_role("link", name="tiny_topk_L2_mixed").first.click()
+    page.get_by_role("dialog", name="tiny_topk_L2_mixed").wait_for()
+    page.go_back()
+    expect(page.get_by_role("combobox", name="Layer", exact=True)).to_have_value("2")
+    expect(status).to_have_text("4 of 24 SAEs")
+    expect(page.locator("#saes tbody tr:not([hidden])")).to_have_count(4)
+    sorting = page.get_by_role("combobox", name="Sort by", exact=True)
+    assert sorting.locator("option:checked").inner_text() == "Explained variance, smallest first"
+    expect(page.locator("th[aria-sort=ascending]")).to_have_count(1)
+    assert shown(page) == listed
+
+
 def test_a_link_to_a_row_that_is_filtered_out_shows_all_again(site: Path, open_page) -> None:
     page = open_page(address(site, TINY)).page
     choose(page, "Architecture", "Gated")

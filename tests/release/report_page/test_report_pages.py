@@ -13,7 +13,7 @@ from made_release import MANIFEST, Release, make_outcome, make_release
 
 import release.report_page.hub_state
 from cards.figures.kinds import KINDS
-from manifests.errors import MissingExtra, UsageError
+from manifests.errors import MissingExtra
 from release.cli import main
 from release.report_page.figures import TITLES
 from release.report_page.findings import findings_of
@@ -21,7 +21,7 @@ from release.report_page.hub_state import HubState, not_asked
 from release.report_page.page import RepositoryPage, repository_page
 from release.report_page.rendering import BareValue, _environment
 from release.report_page.rows import SaeRow
-from release.report_page.site import INDEX, file_names, write_site
+from release.report_page.site import file_names
 from release.report_page.sources import source_of_folder, source_of_manifest
 from validators.report import Report
 
@@ -178,7 +178,7 @@ def test_a_report_of_other_weights_is_shown_with_a_warning(made: Release) -> Non
     other["saes"][TOPK]["files"]["sae_weights.safetensors"] = "9" * 64
     made.build.training_json.write_text(json.dumps(other), encoding="utf-8")
     page = page_of(made)
-    assert "not of one release" in page.notices[0].text
+    assert page.notices[0].text.startswith("No card can be made of the build: the measurements are")
     assert row_of(page, TOPK).explained_variance.text == "0.560"
 
 
@@ -186,7 +186,11 @@ def test_a_damaged_report_has_a_page_that_says_so(made: Release, tmp_path: Path)
     made.write()
     made.build.report_json.write_text("{", encoding="utf-8")
     page = page_of(made)
-    assert any("damaged" in notice.text for notice in page.notices)
+    said = [notice.text.partition(" at its start")[0] for notice in page.notices]
+    assert said == [
+        "No card can be made of the build: report.json is damaged",
+        "report.json is not shown: is damaged",
+    ]
     assert page.decision.word == "not checked"
     assert run(made, tmp_path / "site", "--offline") == 0
 
@@ -285,28 +289,6 @@ def files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-def test_a_page_of_a_former_run_goes_and_files_of_others_stay(tmp_path: Path) -> None:
-    site = tmp_path / "site"
-    write_site(site, {"index.html": b"1", "repositories/a.html": b"a"})
-    (site / "CNAME").write_text("example.org", encoding="utf-8")
-    outside = tmp_path / "outside.html"
-    outside.write_bytes(b"mine")
-    index = json.loads((site / INDEX).read_text(encoding="utf-8"))
-    index["files"] += ["../outside.html", "CNAME", str(outside)]
-    (site / INDEX).write_text(json.dumps(index), encoding="utf-8")
-    write_site(site, {"index.html": b"2"})
-    names = {path.relative_to(site).as_posix() for path in files(site)}
-    assert names == {"index.html", INDEX, "CNAME"}
-    assert outside.read_bytes() == b"mine"
-
-
-def test_a_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "thesis.tex").write_text("x", encoding="utf-8")
-    with pytest.raises(UsageError, match="no report page"):
-        write_site(tmp_path, {"index.html": b""})
-    assert [path.name for path in files(tmp_path)] == ["thesis.tex"]
-
-
 def test_one_manifest_that_cannot_be_read_keeps_no_other_back(
     made: Release, tmp_path: Path, capsys
 ) -> None:
@@ -350,16 +332,6 @@ def test_a_template_prints_no_bare_number_and_no_none() -> None:
         with pytest.raises(BareValue):
             _environment().from_string("{{ value }}").render(value=value)
     assert _environment().from_string("{{ value }}").render(value=3) == "3"
-
-
-def test_no_path_of_this_machine_is_on_a_page(made: Release, tmp_path: Path) -> None:
-    site = tmp_path / "site"
-    assert run(made, site, "--offline") == 0
-    (made.build.repository).mkdir(parents=True)
-    made.build.report_json.write_text("[]", encoding="utf-8")
-    assert run(made, site, "--offline") == 0
-    for path in files(site):
-        assert str(tmp_path) not in path.read_bytes().decode("utf-8", "replace"), path
 
 
 def test_the_report_page_loads_no_torch(made: Release, tmp_path: Path) -> None:
