@@ -74,10 +74,11 @@ def repository_status(loaded: LoadedManifest, connection: HubConnection) -> Repo
     card, index = _json(documents.get("card.json")), _json(documents.get("config.json"))
     if not tag_of(repo_id, tree.oid, connection):
         # Of what lies in git the Hub names no SHA-256; a tagged commit was read back.
+        named = _beside_the_card(card)
         small = [
             path
             for path, file in tree.files.items()
-            if path.endswith(f"/{SAE_CONFIG}") and not file.lfs_sha256
+            if (path.endswith(f"/{SAE_CONFIG}") or path in named) and not file.lfs_sha256
         ]
         documents |= _documents(repo_id, tree, connection, small)
     release = _newest_release(repo_id, connection)
@@ -199,24 +200,45 @@ def _changed_files(
             yield f"{path} is missing"
         elif bytes_sha256(documents[path]) != digest:
             yield f"{path} is not the file that was released"
+    for path, digest in sorted(_beside_the_card(card).items()):
+        if path not in tree.files:
+            yield f"{path} is missing"
+        elif _digest_of(path, tree, documents) not in (None, digest):
+            yield f"{path} is not the file that was released"
     different, missing = [], []
     for entry in index.get("saes") or ():
         for name, digest in (entry.get("sha256") or {}).items():
             path = f"{entry.get('sae_id')}/{name}"
-            found = tree.files.get(path)
-            if found is None:
+            if path not in tree.files:
                 missing.append(path)
-            elif digest and digest != (
-                found.lfs_sha256 or (bytes_sha256(documents[path]) if path in documents else digest)
-            ):
+            elif digest and _digest_of(path, tree, documents) not in (None, digest):
                 different.append(path)
     if missing:
         yield f"{counted(len(missing), 'file')} of SAEs missing: {_some(missing)}"
     if different:
         yield (
-            f"{counted(len(different), 'weight file')} not those that were released: "
+            f"{counted(len(different), 'file')} of SAEs not those that were released: "
             f"{_some(different)}"
         )
+
+
+def _beside_the_card(card: Any) -> dict[str, str]:
+    """SHA-256 of the report and the training record, as a card's record has them.
+
+    Of a figure it names what was drawn, which is no digest of its bytes.
+    """
+    if not isinstance(card, dict):
+        return {}
+    documents = {"report.json": "report_digest", "training.json": "training_digest"}
+    named = {path: card.get(key) for path, key in documents.items()}
+    return {path: digest for path, digest in named.items() if isinstance(digest, str)}
+
+
+def _digest_of(path: str, tree: RemoteTree, documents: dict[str, bytes]) -> str | None:
+    """What a file of the tree hashes to; None where nobody looked."""
+    if path in documents:
+        return bytes_sha256(documents[path])
+    return tree.files[path].lfs_sha256
 
 
 def _other_manifest(loaded: LoadedManifest, card: Any, index: Any) -> Iterator[str]:

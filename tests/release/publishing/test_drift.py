@@ -43,20 +43,26 @@ def changed_by_others(repo_id: str, connection: HubConnection, **files: Any) -> 
 
 
 def test_a_release_that_nobody_touched_is_published(
-    released: Release, connection: HubConnection
+    released: Release, connection: HubConnection, repo_id: str
 ) -> None:
+    found = repository_status(released.loaded, connection)
+    assert (found.state, found.findings) == ("published", ())
+    # Nor one beside which somebody put a file of their own.
+    changed_by_others(repo_id, connection, files={"notes.txt": b"theirs"})
     found = repository_status(released.loaded, connection)
     assert (found.state, found.findings) == ("published", ())
 
 
-@pytest.mark.parametrize("name", ["cfg.json", "sae_weights.safetensors"])
-def test_a_file_of_an_sae_that_others_changed_is_named(
-    released: Release, connection: HubConnection, repo_id: str, name: str
+@pytest.mark.parametrize(
+    "path", [f"{SAE}/cfg.json", f"{SAE}/sae_weights.safetensors", "report.json", "training.json"]
+)
+def test_a_file_that_others_changed_is_named(
+    released: Release, connection: HubConnection, repo_id: str, path: str
 ) -> None:
-    changed_by_others(repo_id, connection, files={f"{SAE}/{name}": b'{"k": 9999}'})
+    changed_by_others(repo_id, connection, files={path: b'{"k": 9999}'})
     found = repository_status(released.loaded, connection)
-    assert found.state != "published"
-    assert f"{SAE}/{name}" in " ".join(found.findings)
+    assert found.state == "changed"
+    assert path in " ".join(found.findings)
 
 
 def test_a_signature_of_former_weights_is_left_over_and_a_good_one_is_not(
