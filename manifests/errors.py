@@ -65,3 +65,4 @@ class MissingExtra(ReleaseError):
             expected=f"the extra '{extra}' of sae-release",
             next_step=f'python -m pip install "sae-release[{extra}]"',
         )
+        self.extra = extra

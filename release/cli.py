@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from manifests.errors import ReleaseError
+from manifests.errors import MissingExtra, ReleaseError
 from release import commands
 from release.console import make_streams_tolerant, say, show_error
 
@@ -71,6 +71,11 @@ def main(arguments: list[str] | None = None, *, program: str = "release") -> int
             args=arguments, standalone_mode=False, prog_name=program, terminal_width=_help_width()
         )
     except ReleaseError as error:
+        if isinstance(error, MissingExtra):
+            from release.doctor.installation import installation
+
+            # By the way that this very tool was installed: pip, pipx, uv, a checkout.
+            error.next_step = installation().add_extra(error.extra)
         show_error(error)
         return error.exit_code
     except KeyboardInterrupt:

@@ -11,6 +11,7 @@ from manifests.errors import ReleaseError
 from manifests.load import LoadedManifest
 from manifests.progress import Silent
 from release.adopted import is_adopted, required_tiers
+from release.doctor.installation import installation
 from validators.options import ValidateOptions
 from validators.portability.requirements import out_of_date, unmet_requirements
 from validators.reading.local_repository import LocalRepository
@@ -119,7 +120,7 @@ def require_blocks(loaded: LoadedManifest, results: BlockResults) -> None:
         next_step=(
             f"mend the partial that prints it, then: release render {loaded.path}"
             if failures
-            else 'install what is missing: python -m pip install "sae-release[measure]"'
+            else f"install what is missing: {installation().add_extra('measure')}"
             if any(run.lacks == "package" for run in results.unchecked)
             else "name only the release and its base model in the card's code"
         ),

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from manifests.errors import MissingExtra
+from release.cli import main
 from release.doctor.extras import PURPOSES, judged, requirement_lines
 from release.doctor.installation import (
     Installation,
@@ -222,3 +224,17 @@ def test_a_python_with_a_space_in_its_path_is_quoted(monkeypatch: pytest.MonkeyP
     assert python_command("my envs/python", windows=False) == '"my envs/python"'
     assert python_command(r"my envs\python.exe", windows=True) == r'& "my envs\python.exe"'
     assert python_command(sys.executable.replace(" ", "_")) == sys.executable.replace(" ", "_")
+
+
+def test_a_missing_extra_is_told_in_the_words_of_how_the_tool_was_installed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(**_: Any) -> int:
+        raise MissingExtra(needed_for="signing", package="model-signing", extra="sign")
+
+    found = Installation("0.1.0", "pipx", origin="git+https://example.org/r.git@abc")
+    monkeypatch.setattr("release.doctor.installation.installation", lambda: found)
+    monkeypatch.setattr("release.cli.app", refused)
+    assert main(["push", "x.yaml"]) == 3
+    assert found.add_extra("sign") in " ".join(capsys.readouterr().err.split())
+    assert found.add_extra("sign").startswith("pipx ")
