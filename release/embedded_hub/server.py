@@ -214,9 +214,10 @@ class EmbeddedHub:
         with contextlib.ExitStack() as stack:
             server, sockets = self._prepare(stack)
             stack.callback(setattr, self, "_hub", None)
-            if on_ready is not None:
-                on_ready(self.endpoint, self.token)
-            with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how one stops it
+            # Ctrl-C is how one stops it, as soon as it is told to be ready.
+            with contextlib.suppress(KeyboardInterrupt):
+                if on_ready is not None:
+                    on_ready(self.endpoint, self.token)
                 server.run(sockets=sockets)
 
     def _prepare(self, stack: contextlib.ExitStack) -> tuple[uvicorn.Server, list[socket.socket]]:

@@ -35,11 +35,14 @@ TIMEOUT_S = 3000
 
 # Commands that ask are answered with yes.
 _ASKS = ("push", "rollback", "fetch")
+# Commands that run until Ctrl-C is pressed: what each says once it is at work.
+_ENDLESS = {"--watch": "build/x/repository", "serve": "stop with Ctrl-C"}
 # What a page says ends otherwise than with 0, by page and the beginning of the command.
 EXIT_CODES: dict[tuple[str, str], int] = {
     ("docs/tutorial.md", "release validate broken"): 1,
     ("docs/explanation/loading.md", "release validate saes"): 1,
     ("docs/adopting.md", "release import"): 1,
+    ("docs/cards.md", "release render manifests/x.yaml --watch"): 130,
     # SAEs of word salad, judged on prose.
     ("README.md", "release validate ./folder"): 1,
 }
@@ -139,6 +142,9 @@ def _step(step: DocStep) -> dict[str, Any]:
     if step.kind == "python":
         return {"kind": "python", "code": step.text, "where": step.where}
     words = step.words
+    endless = next((word for word in words if word in _ENDLESS), "")
+    if words[0] == "release" and endless:
+        return {"kind": "interrupted", "words": words[1:], "until": _ENDLESS[endless]}
     if words[0] == "release":
         answer = ["--yes"] if words[1] in _ASKS and "--yes" not in words else []
         # A reader who imports a manifest has none of that name.
@@ -147,6 +153,8 @@ def _step(step: DocStep) -> dict[str, Any]:
     if words[:3] == ["python", "make.py", "demo"]:
         run = ["run", f"manifests/{DEMO[0]}.yaml", "--hub", "embedded"]
         return {"kind": "release", "words": run}
+    if words[0] == "hf":
+        words = [shutil.which("hf", path=Path(sys.executable).parent) or "hf", *words[1:]]
     if words[0] == "python" and words[1].endswith(".py"):
         words = [sys.executable, str(ROOT / words[1]), *words[2:]]
     return {"kind": "shell", "words": words}
@@ -187,7 +195,10 @@ def write_manifests(root: Path, *, published: bool) -> None:
     data = completions_jsonl(_completions())
     (folder / "data" / "completions.jsonl").write_bytes(data)
     for name, repo_id in (("x", "owner/name" if published else "owner/x"), DEMO, STUDY):
-        text = yaml.safe_dump(_manifest(repo_id, bytes_sha256(data)), sort_keys=False)
+        manifest = _manifest(repo_id, bytes_sha256(data))
+        if repo_id == DEMO[1]:
+            manifest["data"]["sampling"] = _sampling()
+        text = yaml.safe_dump(manifest, sort_keys=False)
         (folder / f"{name}.yaml").write_text(text, encoding="utf-8", newline="\n")
 
 
@@ -248,6 +259,25 @@ def _completions() -> tuple[Completion, ...]:
         )
         for number in range(120)
     )
+
+
+def _sampling() -> dict[str, Any]:
+    """One scenario, labelled by the first character: the random model writes any byte."""
+    return {
+        "per_scenario": 100,
+        "max_new_tokens": 6,
+        "opening_characters": 1,
+        "min_per_label": 5,
+        "scenarios": [
+            {
+                "id": "cup",
+                "prompt": "you saw the cup",
+                "opening": "it was",
+                "deceptive": [r"^\W"],
+                "honest": [r"^\w"],
+            }
+        ],
+    }
 
 
 def _manifest(repo_id: str, sha256: str) -> dict[str, Any]:

@@ -10,11 +10,17 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
+import signal
 import subprocess
 import sys
+import threading
 import traceback
 from pathlib import Path
 from typing import Any
+
+# A command that is to be interrupted and does not say that it is at work is ended after this.
+LONGEST_S = 300
 
 
 def _run(step: dict[str, Any], prompt: dict[str, Any]) -> int:
@@ -27,10 +33,44 @@ def _run(step: dict[str, Any], prompt: dict[str, Any]) -> int:
     if step["kind"] == "python":
         exec(compile(step["code"], step["where"], "exec"), prompt)
         return 0
-    done = subprocess.run(step["words"], capture_output=True, text=True, encoding="utf-8")
+    if step["kind"] == "interrupted":
+        return _interrupt(step["words"], step["until"])
+    # Other programs, such as `hf`, send the token of their own accord.
+    environment = dict(os.environ)
+    environment.pop("HF_HUB_DISABLE_IMPLICIT_TOKEN", None)
+    done = subprocess.run(
+        step["words"], capture_output=True, text=True, encoding="utf-8", env=environment
+    )
     sys.stdout.write(done.stdout)
     sys.stderr.write(done.stderr)
     return done.returncode
+
+
+def _interrupt(words: list[str], until: str) -> int:
+    """Call the command line until it has said something; then press Ctrl-C, and await its end."""
+    # A background job's children ignore the signal until they ask for it.
+    asked = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    program = f"{asked}; from release.cli import main; raise SystemExit(main())"
+    with subprocess.Popen(
+        [sys.executable, "-u", "-c", program, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+    ) as process:
+        assert process.stdout is not None
+        mute = threading.Timer(LONGEST_S, process.kill)
+        mute.start()
+        said = ""
+        for line in process.stdout:
+            said += line
+            if until in line:
+                process.send_signal(signal.SIGINT)
+        mute.cancel()
+        sys.stdout.write(said)
+    if until not in said:
+        raise EOFError(f"it ended without saying {until!r}")
+    return process.returncode
 
 
 def _result(step: dict[str, Any], prompt: dict[str, Any]) -> dict[str, Any]:
