@@ -141,4 +141,4 @@ def test_the_extra_is_named_where_it_is_missing(
         chosen_signer(private, {}, ask=asked_nobody)
     code, said = push_signed_by(private, capsys)
     assert code != 0
-    assert "sae-release[sign]" in said
+    assert "the extra 'sign' of sae-release" in said and '[sign]"' in said
