@@ -165,7 +165,7 @@ def _usable(token_of: Callable[[], str | None], endpoint: str) -> str | None:
     """
     from huggingface_hub import constants
 
-    from release.doctor.token import token_source
+    from release.token_source import token_source
 
     file = Path(constants.HF_TOKEN_PATH)
     try:

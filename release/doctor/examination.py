@@ -10,8 +10,8 @@ from manifests.errors import ReleaseError, UsageError
 from release.doctor.line import Line, State
 
 if TYPE_CHECKING:
-    from release.doctor.token import TokenSource
     from release.hub_connection import HubConnection
+    from release.token_source import TokenSource
 
 Part = Callable[[], Iterable[Line]]
 
@@ -125,13 +125,9 @@ def _hub(hub: str | None, *, build: Path, offline: bool) -> Iterator[Line]:
     from huggingface_hub import constants
 
     from release.doctor.hub import hub_lines
-    from release.doctor.token import (
-        TokenSource,
-        not_looked_up_line,
-        token_source,
-        unusable_line,
-    )
+    from release.doctor.token import not_looked_up_line, unusable_line
     from release.hub_connection import EMBEDDED, UnusableToken, address_of, connect
+    from release.token_source import TokenSource, token_source
     from validators.reading.repository import HubUnavailable
 
     source = token_source(Path(constants.HF_TOKEN_PATH))

@@ -16,6 +16,17 @@ class StalePlan(NotReady):
     """What lies on disk or on the Hub is no longer what the plan was made from."""
 
 
+def stale_plan(reasons: list[str], *, where: str, made_from: str, manifest: str) -> StalePlan:
+    """The refusal of a plan, with what is another thing than it was made from."""
+    return StalePlan(
+        "the plan is stale:\n" + "\n".join(f"  - {reason}" for reason in reasons),
+        reasons=reasons,
+        where=where,
+        expected=f"{made_from} that the plan was made from",
+        next_step=f"release plan {manifest}",
+    )
+
+
 def require_same(
     reviewed: RepositoryPlan,
     files: dict[str, ReleaseFile],
@@ -47,12 +58,11 @@ def require_same(
         was = reviewed.parent[:12] if reviewed.parent else "no repository"
         reasons = [f"the head was {was}, and is {head[:12] if head else 'no repository'}"]
     if reasons:
-        raise StalePlan(
-            "the plan is stale:\n" + "\n".join(f"  - {reason}" for reason in reasons),
-            reasons=reasons,
+        raise stale_plan(
+            reasons,
             where=f"{reviewed.repo_id} on {connection.endpoint}",
-            expected="the head and the files that the plan was made from",
-            next_step=f"release plan {reviewed.manifest}",
+            made_from="the head and the files",
+            manifest=reviewed.manifest,
         )
 
 

@@ -260,8 +260,6 @@ def publish_files(
                 expected="a repository that is not there yet",
                 next_step="look at what it holds, then run the same command again",
             )
-    if found is not None:
-        require_signature(repo_id, found, deletes_left(reviewed, found), connection)
     if found is None:
         raise HubUnavailable(
             "was made, but the Hub does not show it",
@@ -269,9 +267,10 @@ def publish_files(
             expected="a repository that this token may read",
             next_step="use a token that may read and write it",
         )
+    deletes = deletes_left(reviewed, found)
+    require_signature(repo_id, found, deletes, connection)
     if before_commit is not None:
         before_commit()
-    deletes = deletes_left(reviewed, found)
     commit, link = found.parent, None
     if found.sends or deletes:
         done = one_commit(

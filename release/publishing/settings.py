@@ -17,6 +17,7 @@ from manifests.hub_settings import HubSettings
 from manifests.load import LoadedManifest
 from release.gate import NotReady
 from release.hub_connection import HubConnection, hub_errors_explained
+from release.publishing.agreed_change import stale_plan
 from release.publishing.collection_membership import (
     WantedCollection,
     WantedItem,
@@ -170,7 +171,7 @@ class SettingsStep:
         What was not reviewed of a collection, which others fill too, is left for the next push.
 
         Raises:
-            NotReady: something differs that the plan does not name.
+            StalePlan: something differs that the plan does not name.
             NoSuchCollection: the collection's slug is not known.
             HubUnavailable: the Hub does not answer.
         """
@@ -180,13 +181,11 @@ class SettingsStep:
         new = [change for change in changes if not self._is_reviewed(change)]
         _of_collection(self.wanted, self.connection)
         if new:
-            reasons = [f"{change} is not in it" for change in new]
-            raise NotReady(
-                "the plan is stale:\n" + "\n".join(f"  - {reason}" for reason in reasons),
-                reasons=reasons,
+            raise stale_plan(
+                [f"{change} is not in it" for change in new],
                 where=f"{self.wanted.repo_id} on {self.connection.endpoint}",
-                expected="the settings that the plan was made from",
-                next_step=f"release plan {self.wanted.source.as_posix()}",
+                made_from="the settings",
+                manifest=self.wanted.source.as_posix(),
             )
 
     def require_closed(self) -> None:

@@ -18,8 +18,8 @@ from release.doctor import examination as examined
 from release.doctor.examination import examination, guarded
 from release.doctor.installation import Installation
 from release.doctor.line import Line, State
-from release.doctor.token import TokenSource, token_source
 from release.embedded_hub import EmbeddedHub
+from release.token_source import TokenSource, token_source
 from validators.reading.repository import HubUnavailable
 
 UMLAUT = "hf_h\N{LATIN SMALL LETTER O WITH DIAERESIS}f"

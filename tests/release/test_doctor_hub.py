@@ -18,13 +18,8 @@ from release.doctor import examination as examined
 from release.doctor.hub import Answer, hub_lines
 from release.doctor.line import Line, State, exit_code
 from release.doctor.presenting import line_text, verdict
-from release.doctor.token import (
-    TokenSource,
-    no_token_line,
-    refused_line,
-    token_line,
-    token_source,
-)
+from release.doctor.token import no_token_line, refused_line, token_line
+from release.token_source import TokenSource, token_source
 
 HUB = "https://huggingface.co"
 FROM_VARIABLE = TokenSource("HF_TOKEN")
